@@ -1,0 +1,1 @@
+"""Notebooks, labs, grading and the doctor."""

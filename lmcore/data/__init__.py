@@ -1,0 +1,1 @@
+"""Real corpora, windows and batches."""
