@@ -1,7 +1,7 @@
 """The ``lmcore`` command; ``lmcore --help`` lists what it can do.
 
-Each group of commands lives in a file of its own beside what it calls; this file only
-gathers them.
+Each command stands in a file of its own in this folder, reads its arguments, calls the
+module that does the work and prints what came of it. This file gathers them.
 """
 
 import typer
@@ -11,6 +11,7 @@ app = typer.Typer(
     help="The course's command: check this machine, build notebooks, fetch data.",
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_enable=False,
 )
 
 
