@@ -6,6 +6,8 @@ module that does the work and prints what came of it. This file gathers them.
 
 import typer
 
+from lmcore.cli import notebooks
+
 app = typer.Typer(
     name="lmcore",
     help="The course's command: check this machine, build notebooks, fetch data.",
@@ -13,6 +15,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(notebooks.app, name="notebooks")
 
 
 def main() -> None:
