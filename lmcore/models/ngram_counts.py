@@ -18,7 +18,6 @@ To let a model learn how documents begin, put a token that marks the beginning i
 ids yourself.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,7 +87,8 @@ def as_ids(ids: object, vocab_size: int, argument: str = "ids") -> np.ndarray:
     if array.size == 0 and array.ndim == 1:
         return np.zeros(0, dtype=np.int64)
     if array.dtype.kind not in "iu":
-        raise TypeError(f"{argument} of type {array.dtype}: must be integers")
+        rule = "must be integers (encode text first)"
+        raise TypeError(f"{argument} of type {array.dtype}: {rule}")
     require(array.ndim == 1, f"{argument}.shape", array.shape, "be one-dimensional")
     for value in (int(array.min()), int(array.max())):
         rule = f"be at least 0 and below vocab_size={vocab_size}"
@@ -102,8 +102,8 @@ def as_documents(ids: object, vocab_size: int) -> list[np.ndarray]:
     Raises:
         ValueError: If there is no token at all.
     """
-    several = isinstance(ids, Sequence) and len(ids) > 0 and np.ndim(ids[0]) > 0
-    several = several or (isinstance(ids, list | tuple) and isinstance(ids[0], bytes))
+    first = ids[0] if isinstance(ids, list | tuple) and ids else 0
+    several = isinstance(first, bytes) or np.ndim(first) > 0
     documents = [as_ids(d, vocab_size) for d in (ids if several else [ids])]
     require(sum(map(len, documents)) > 0, "ids", "empty", "hold at least one token")
     return documents

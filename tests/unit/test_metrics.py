@@ -1,0 +1,72 @@
+"""Metrics against their formulas, and what they refuse."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from lmcore.metrics import (
+    bits_per_byte,
+    bits_per_token,
+    cross_entropy_nats,
+    perplexity,
+)
+
+
+def test_cross_entropy_by_hand():
+    log_probs = [math.log(1 / 2), math.log(1 / 8)]
+    assert cross_entropy_nats(log_probs) == pytest.approx(2 * math.log(2))
+    assert cross_entropy_nats(np.array(log_probs)) == cross_entropy_nats(log_probs)
+    tensor = torch.tensor(log_probs, dtype=torch.float64)
+    assert cross_entropy_nats(tensor) == cross_entropy_nats(log_probs)
+    assert cross_entropy_nats([0.0]) == 0
+    assert cross_entropy_nats([-1.0, -math.inf]) == math.inf
+
+
+def test_units():
+    uniform = math.log(256)
+    assert perplexity(uniform) == pytest.approx(256)
+    assert bits_per_token(uniform) == pytest.approx(8)
+    assert bits_per_byte(10 * uniform, 10) == pytest.approx(8)
+    assert perplexity(0) == 1
+    assert perplexity(math.inf) == math.inf
+    assert perplexity(1e4) == math.inf
+    assert bits_per_byte(math.inf, 3) == math.inf
+
+
+def test_bits_per_byte_does_not_depend_on_the_tokens():
+    """Two tokens or six: the same probability of the text gives the same figure."""
+    text = "naïve"  # 6 bytes, 5 characters
+    p = 1 / 4096
+    as_words = [math.log(p)]
+    as_bytes = [math.log(p) / 6] * 6
+    n_bytes = len(text.encode())
+    figures = [
+        bits_per_byte(len(x) * cross_entropy_nats(x), n_bytes)
+        for x in (as_words, as_bytes)
+    ]
+    assert figures[0] == pytest.approx(figures[1]) == pytest.approx(2)
+    assert perplexity(cross_entropy_nats(as_words)) > perplexity(
+        cross_entropy_nats(as_bytes)
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: cross_entropy_nats([]), "log_probs='empty'"),
+        (lambda: cross_entropy_nats([[-1.0]]), "one-dimensional"),
+        (lambda: cross_entropy_nats([0.5]), "logarithm of a probability"),
+        (lambda: cross_entropy_nats([math.nan, -1.0]), "logarithm of a probability"),
+        (lambda: perplexity(-0.1), "nats_per_token=-0.1"),
+        (lambda: perplexity(math.nan), "nats_per_token=nan"),
+        (lambda: bits_per_token(-1), "nats_per_token=-1"),
+        (lambda: bits_per_byte(1.0, 0), "n_bytes=0"),
+        (lambda: bits_per_byte(1.0, 2.5), "n_bytes=2.5"),
+        (lambda: bits_per_byte(-1.0, 5), "total_nats=-1.0"),
+    ],
+)
+def test_what_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
