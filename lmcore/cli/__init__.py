@@ -6,7 +6,7 @@ module that does the work and prints what came of it. This file gathers them.
 
 import typer
 
-from lmcore.cli import notebooks
+from lmcore.cli import assets, notebooks
 
 app = typer.Typer(
     name="lmcore",
@@ -15,6 +15,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(assets.app)  # lmcore fetch, lmcore assets
 app.add_typer(notebooks.app, name="notebooks")
 
 
