@@ -49,3 +49,48 @@ def build(names: Names = None, root: Root = None, threads: Threads = 2) -> None:
     typer.echo(f"{len(chapters) - failures} of {len(chapters)} notebooks built")
     if failures:
         raise typer.Exit(1)
+
+
+@app.command()
+def check(
+    names: Names = None,
+    lax: Annotated[
+        bool | None,
+        typer.Option(
+            "--lax/--strict",
+            help="Run without comparing outputs. Without either: strict on the "
+            "reference platform, lax elsewhere.",
+        ),
+    ] = None,
+    rules_only: Annotated[
+        bool, typer.Option("--rules-only", help="Run nothing: check the files.")
+    ] = False,
+    root: Root = None,
+    threads: Threads = 2,
+) -> None:
+    """Check every rule, then run the notebooks and compare what they print."""
+    from lmcore.course import notebooks_check
+    from lmcore.course.notebooks import find_root
+
+    try:
+        root = find_root(root)
+        if lax is None:
+            lax = not notebooks_check.is_reference_platform(root)
+        reports = notebooks_check.check_notebooks(
+            root, names, lax=lax, threads=threads, run=not rules_only
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    problems = [problem for report in reports for problem in report.problems]
+    if not names and (root / "README.md").exists():
+        problems += notebooks_check.check_readme(root)
+    for problem in problems:
+        typer.echo(f"{problem}\n", err=True)
+    for report in reports:
+        typer.echo(report.line())
+    if lax and not rules_only:
+        typer.echo("Outputs were not compared: this is not the reference platform.")
+    typer.echo(notebooks_check.summary(reports))
+    if problems:
+        typer.echo(f"{len(problems)} problems", err=True)
+        raise typer.Exit(1)

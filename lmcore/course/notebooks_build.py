@@ -65,6 +65,10 @@ class OwnKernelManager(AsyncKernelManager):
         own = Path(sys.prefix) / "share" / "jupyter" / "kernels"
         return KernelSpecManager(kernel_dirs=[str(own)])
 
+    @default("transport_encryption")  # jupyter_client 8.9 and later
+    def _encrypt_where_supported(self) -> str:
+        return "auto"
+
 
 def build_notebook(chapter: Chapter, *, threads: int = 2, timeout: int = 600) -> Run:
     """Run a chapter's source and write its notebook with outputs.
