@@ -9,7 +9,8 @@
 
 from lmcore.assets.cache import cache_folder
 from lmcore.assets.fetch import AssetError, fetch, is_cached, needed_by_the_book
-from lmcore.assets.table import ASSETS, Archive, Asset, Member, find_asset
+from lmcore.assets.records import Archive, Asset, Member
+from lmcore.assets.table import ASSETS, find_asset
 
 __all__ = [
     "ASSETS",

@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from platformdirs import user_cache_path
 
-from lmcore.assets.table import Asset, Member
+from lmcore.assets.records import Asset, Member
 
 CHUNK = 1 << 20  # bytes read at a time
 BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError)

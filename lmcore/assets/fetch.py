@@ -23,9 +23,10 @@ from lmcore.assets.cache import (
     store_member,
 )
 from lmcore.assets.download import download
-from lmcore.assets.package_index import TrustingSession, from_package_index
+from lmcore.assets.package_index import PipSession, from_package_index
 from lmcore.assets.pip_config import read_pip_settings
-from lmcore.assets.table import ASSETS, Asset, find_asset
+from lmcore.assets.records import Asset
+from lmcore.assets.table import ASSETS, find_asset
 
 
 class AssetError(RuntimeError):
@@ -126,7 +127,7 @@ def from_url(asset: Asset) -> None:
         settings = read_pip_settings()
     except ValueError as error:
         raise SourceError(str(error)) from error
-    with TrustingSession(settings) as session:
+    with PipSession(settings) as session:
         for member in missing_members(asset):
             part = cache_folder() / "downloads" / f"{asset.name}-{member.sha256}.part"
             make_folder(part.parent)

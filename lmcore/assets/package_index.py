@@ -6,13 +6,19 @@ folders and ``file:`` indexes), then the configured indexes through their Simple
 speed, never content.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import requests
-from pypi_simple import NoSuchProjectError, ProjectPage, PyPISimple
+from pypi_simple import (
+    NoSuchProjectError,
+    ProjectPage,
+    PyPISimple,
+    UnsupportedRepoVersionError,
+)
 
 from lmcore.assets.archive import open_members
 from lmcore.assets.cache import (
@@ -26,26 +32,26 @@ from lmcore.assets.cache import (
 )
 from lmcore.assets.download import download
 from lmcore.assets.pip_config import PipSettings, read_pip_settings
-from lmcore.assets.table import ASSETS, Archive, Asset
+from lmcore.assets.records import Archive, Asset
+from lmcore.assets.table import ASSETS
 
 
-class TrustingSession(requests.Session):
+class PipSession(requests.Session):
     """A session that follows pip's certificate, proxy and trusted hosts."""
 
     def __init__(self, settings: PipSettings) -> None:
         super().__init__()
-        self.trusted_hosts = settings.trusted_hosts
-        self.cert_file = settings.cert
-        if settings.proxy:
-            self.proxies = {"http": settings.proxy, "https": settings.proxy}
+        self.settings = settings
 
     def request(self, method: str, url: str, **options: object) -> requests.Response:
-        """One request, with the certificate check that pip would make."""
-        parts = urlsplit(url)
-        if parts.hostname in self.trusted_hosts or parts.netloc in self.trusted_hosts:
+        """One request; set here, pip's settings win over the environment's."""
+        trusted, host = self.settings.trusted_hosts, urlsplit(url)
+        if host.hostname in trusted or host.netloc in trusted:
             options["verify"] = False
-        elif self.cert_file:
-            options["verify"] = self.cert_file
+        elif self.settings.cert:
+            options["verify"] = self.settings.cert
+        if self.settings.proxy:
+            options["proxies"] = dict.fromkeys(("http", "https"), self.settings.proxy)
         return super().request(method, url, **options)
 
 
@@ -80,7 +86,7 @@ def find_archive(
         OSError: If a local page cannot be read.
     """
     folder = local_path(place)
-    project = archive.project.lower().replace("_", "-").replace(".", "-")
+    project = re.sub(r"[-_.]+", "-", archive.project).lower()  # PEP 503
     if folder is None and is_index:
         client = PyPISimple(place, session=session)
         try:
@@ -125,7 +131,7 @@ def from_package_index(asset: Asset) -> None:
         raise SourceError(str(error)) from error
     family = [a for a in ASSETS.values() if a.archive == archive and a is not asset]
     failures = []
-    with TrustingSession(settings) as session:
+    with PipSession(settings) as session:
         for place, is_index in places(settings):
             try:
                 url = find_archive(archive, place, is_index, session, settings.timeout)
@@ -133,9 +139,12 @@ def from_package_index(asset: Asset) -> None:
                     raise SourceError(f"has no {archive.filename}")
                 with_archive(url, [asset, *family], session, settings.timeout)
                 return
-            except (SourceError, OSError, ValueError, RuntimeError) as error:
-                if not isinstance(error, SourceError | OSError | ValueError):
-                    raise
+            except (
+                SourceError,
+                OSError,  # every error of requests is one
+                ValueError,
+                UnsupportedRepoVersionError,
+            ) as error:
                 failures.append(f"{place}: {error}")
     raise SourceError("; ".join(failures) or "pip is configured with no place to look")
 

@@ -107,7 +107,7 @@ def read_pip_settings() -> PipSettings:
     no_index = options.get("no-index", "").strip().lower()
     if no_index in ("1", "true", "yes", "on", "t", "y"):
         index_urls = []
-    # ``timeout`` on the command line is stored as ``default-timeout`` as well
+    # pip takes --timeout under this second name too
     given = options.get("timeout") or options.get("default-timeout")
     try:
         timeout = float(given) if given else DEFAULT_TIMEOUT

@@ -1,5 +1,14 @@
-"""Real corpora, windows and batches."""
+"""Real corpora, windows and batches.
 
+from lmcore.data import batches, course_corpus, next_token_pairs
+
+splits = course_corpus()
+inputs, targets = next_token_pairs(ids, seq_len=128)
+for step, (x, y) in enumerate(batches(inputs, targets, batch_size=32, seed=0)):
+    ...
+"""
+
+from lmcore.data.batches import batches, next_token_pairs, ordered_batches, windows
 from lmcore.data.corpora import (
     Corpus,
     Splits,
@@ -12,16 +21,23 @@ from lmcore.data.corpora import (
     shakespeare_split,
     text_files,
 )
+from lmcore.data.token_file import TokenFile, write_token_file
 
 __all__ = [
     "Corpus",
     "Splits",
+    "TokenFile",
+    "batches",
     "chinese_novel",
     "course_corpus",
     "load",
+    "next_token_pairs",
+    "ordered_batches",
     "python_reference",
     "python_stdlib",
     "shakespeare",
     "shakespeare_split",
     "text_files",
+    "windows",
+    "write_token_file",
 ]
