@@ -9,15 +9,15 @@ inside archives are written ``outer.tar.gz!/inner.txt``.
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 from lmcore.assets.cache import BROKEN, SourceError
 
 
 def open_members(
-    archive: Path | BinaryIO, filename: str, wanted: set[str]
-) -> Iterator[tuple[str, BinaryIO]]:
+    archive: Path | BufferedIOBase, filename: str, wanted: set[str]
+) -> Iterator[tuple[str, BufferedIOBase]]:
     """Yield each wanted file as ``(name, open file)``, in the archive's order.
 
     Args:
@@ -45,8 +45,8 @@ def open_members(
 
 
 def zip_files(
-    archive: Path | BinaryIO, names: set[str]
-) -> Iterator[tuple[str, BinaryIO]]:
+    archive: Path | BufferedIOBase, names: set[str]
+) -> Iterator[tuple[str, BufferedIOBase]]:
     """The named files of a zip archive."""
     with zipfile.ZipFile(archive) as opened:
         missing = names - set(opened.namelist())
@@ -58,8 +58,8 @@ def zip_files(
 
 
 def tar_files(
-    archive: Path | BinaryIO, names: set[str]
-) -> Iterator[tuple[str, BinaryIO]]:
+    archive: Path | BufferedIOBase, names: set[str]
+) -> Iterator[tuple[str, BufferedIOBase]]:
     """The named files of a tar archive, read once from front to back."""
     left = set(names)
     path, file = (archive, None) if isinstance(archive, Path) else (None, archive)

@@ -14,8 +14,8 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 from platformdirs import user_cache_path
 
@@ -116,7 +116,7 @@ def write_chunks(chunks: Iterator[bytes], path: Path, append: bool = False) -> N
         raise CacheError(f"cannot write {path}: {error.strerror}") from error
 
 
-def store_member(asset: Asset, member: Member, source: BinaryIO) -> None:
+def store_member(asset: Asset, member: Member, source: BufferedIOBase) -> None:
     """Copy one file from ``source`` into the cache, checked, in one step.
 
     Raises:

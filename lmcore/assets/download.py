@@ -28,7 +28,7 @@ def progress_is_off() -> bool:
 
     A Jupyter kernel's stderr is no terminal, but its reader does see the bar.
     """
-    in_notebook = "ipykernel" in sys.modules
+    in_notebook = type(sys.stderr).__module__ == "ipykernel.iostream"
     return bool(os.environ.get("CI")) or not (sys.stderr.isatty() or in_notebook)
 
 
