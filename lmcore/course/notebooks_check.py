@@ -79,8 +79,9 @@ def is_reference_platform(root: Path) -> bool:
     """Whether outputs are compared here: Linux on x86-64 with the pinned torch."""
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         return False
-    pins = (root / "constraints.txt").read_text(encoding="utf-8").split()
-    return f"torch=={version('torch').split('+')[0]}" in pins
+    pins = root / "constraints.txt"
+    torch = f"torch=={version('torch').split('+')[0]}"
+    return pins.exists() and torch in pins.read_text(encoding="utf-8").split()
 
 
 def check_notebooks(

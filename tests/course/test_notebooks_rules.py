@@ -271,12 +271,12 @@ def test_time_budget(name, seconds, kept):
 @pytest.mark.parametrize(
     ("seconds", "band"),
     [
-        (0, "under 20 s"),
+        (0.0, "under 20 s"),
         (19.9, "under 20 s"),
-        (20, "20–60 s"),
-        (60, "1–2 min"),
-        (120, "2–5 min"),
-        (300, "over 5 min"),
+        (20.0, "20–60 s"),
+        (60.0, "1–2 min"),
+        (120.0, "2–5 min"),
+        (300.0, "over 5 min"),
     ],
 )
 def test_time_band(seconds, band):
@@ -284,7 +284,7 @@ def test_time_band(seconds, band):
     assert band_holds(band, seconds)
 
 
-@pytest.mark.parametrize("seconds", [-1, float("nan")])
+@pytest.mark.parametrize("seconds", [-1.0, float("nan")])
 def test_time_band_refuses_what_is_no_time(seconds):
     with pytest.raises(ValueError, match="seconds="):
         time_band(seconds)
@@ -336,7 +336,7 @@ def test_headers_and_readme_agree_with_the_measurements():
     for chapter in find_chapters(root):
         source = chapter.source.read_text(encoding="utf-8")
         header = form.header_text(notebook_from_source(source))
-        seconds = results[chapter.name]["seconds"]
+        seconds = results.get(chapter.name, {}).get("seconds")
         assert form.band_true(header, seconds) == []
         assert bands_in(header) or chapter.name.startswith("00")
 
