@@ -14,9 +14,10 @@ from pathlib import Path
 import requests
 from tqdm import tqdm
 
-from lmcore.assets.cache import CHUNK, SourceError, sha256_of, write_chunks
+from lmcore.assets.cache import SourceError, sha256_of, write_chunks
 
 ATTEMPTS = 3
+PIECE = 1 << 16  # bytes read at a time; a piece that breaks off is lost
 
 
 class Interrupted(SourceError):
@@ -127,7 +128,7 @@ def counted(
         unit_scale=True,
         disable=progress_is_off(),
     ) as bar:
-        chunks = response.iter_content(CHUNK)
+        chunks = response.iter_content(PIECE)
         while True:
             try:
                 chunk = next(chunks, b"")
