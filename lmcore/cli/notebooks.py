@@ -41,10 +41,16 @@ def build(names: Names = None, root: Root = None, threads: Threads = 2) -> None:
             failures += 1
             typer.echo(f"{chapter.name}: FAILED\n{error}\n", err=True)
             continue
-        record_result(root, chapter.name, run.seconds, run.peak_mib)
+        record_result(
+            root,
+            chapter.name,
+            seconds=run.seconds,
+            cpu_seconds=run.cpu_seconds,
+            peak_mib=run.peak_mib,
+        )
         typer.echo(
-            f"{chapter.name:30} {run.seconds:6.1f} s {run.peak_mib:6.0f} MiB "
-            f"{run.cells:4} cells"
+            f"{chapter.name:30} {run.seconds:6.1f} s ({run.cpu_seconds:.1f} s of CPU) "
+            f"{run.peak_mib:6.0f} MiB {run.cells:4} cells"
         )
     typer.echo(f"{len(chapters) - failures} of {len(chapters)} notebooks built")
     if failures:

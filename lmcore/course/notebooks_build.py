@@ -49,11 +49,13 @@ class Run:
     Attributes:
         cells: Code cells that ran.
         seconds: Wall clock from starting the kernel to stopping it.
+        cpu_seconds: Processor time of the kernel and its children.
         peak_mib: Largest resident memory seen of the kernel and its children, in MiB.
     """
 
     cells: int
     seconds: float
+    cpu_seconds: float
     peak_mib: float
 
 
@@ -118,51 +120,66 @@ def execute(
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         environment = kernel_environment(threads, Path(scratch))
-        with peak_memory(client) as peak:
+        with watched(client) as usage:
             try:
                 asyncio.run(client.async_execute(env=environment))
             except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
                 raise BuildError(_failure(chapter, notebook, reached, error)) from None
     seconds = time.perf_counter() - started
     cells = sum(cell.cell_type == "code" for cell in notebook.cells)
-    return Run(cells=cells, seconds=seconds, peak_mib=peak[0] / 2**20)
+    return Run(
+        cells=cells,
+        seconds=seconds,
+        cpu_seconds=usage.cpu_seconds,
+        peak_mib=usage.peak_bytes / 2**20,
+    )
+
+
+@dataclass
+class Usage:
+    """What a kernel and its children have used so far.
+
+    Attributes:
+        peak_bytes: Largest sum of resident sizes seen.
+        cpu_seconds: Largest sum of processor times seen.
+    """
+
+    peak_bytes: int = 0
+    cpu_seconds: float = 0.0
+
+    def sample(self, pid: int) -> None:
+        """Look once at a process and at all that it started."""
+        resident, seconds = 0, 0.0
+        try:
+            process = psutil.Process(pid)
+            for member in (process, *process.children(recursive=True)):
+                resident += member.memory_info().rss
+                times = member.cpu_times()
+                seconds += times.user + times.system
+        except psutil.Error:  # it ended meanwhile; what was seen still counts
+            pass
+        self.peak_bytes = max(self.peak_bytes, resident)
+        self.cpu_seconds = max(self.cpu_seconds, seconds)
 
 
 @contextmanager
-def peak_memory(client: NotebookClient, interval: float = 0.2) -> Iterator[list[int]]:
-    """Sample the memory of a client's kernel and its children while the block runs.
+def watched(client: NotebookClient, interval: float = 0.2) -> Iterator[Usage]:
+    """Sample what a client's kernel uses while the block runs."""
+    usage, finished = Usage(), threading.Event()
 
-    Yields:
-        A list of one number: the largest sum of resident sizes seen so far, in bytes.
-    """
-    peak, finished = [0], threading.Event()
-
-    def sample() -> None:
+    def keep_sampling() -> None:
         while not finished.wait(interval):
-            provisioner = getattr(client.km, "provisioner", None)
-            pid = getattr(provisioner, "pid", None)
+            pid = getattr(getattr(client.km, "provisioner", None), "pid", None)
             if pid is not None:
-                peak[0] = max(peak[0], _resident(pid))
+                usage.sample(pid)
 
-    thread = threading.Thread(target=sample, daemon=True)
+    thread = threading.Thread(target=keep_sampling, daemon=True)
     thread.start()
     try:
-        yield peak
+        yield usage
     finally:
         finished.set()
         thread.join()
-
-
-def _resident(pid: int) -> int:
-    """Resident bytes of a process and of all that it started; 0 once it is gone."""
-    total = 0
-    try:
-        process = psutil.Process(pid)
-        for member in (process, *process.children(recursive=True)):
-            total += member.memory_info().rss
-    except psutil.Error:
-        pass
-    return total
 
 
 def _failure(

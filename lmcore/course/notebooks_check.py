@@ -181,14 +181,17 @@ def _run_nbval(
         command = [
             *(sys.executable, "-m", "pytest", "-q", "--color=no", "--noconftest"),
             *("-c", str(settings), "--rootdir", str(folder)),
-            *("-p", "no:cacheprovider", "-p", "lmcore.course.nbval_plugin"),
+            *("-p", "no:cacheprovider", "-p", "nbval.plugin", "-p", "xdist.plugin"),
+            *("-p", "lmcore.course.nbval_plugin", "--nbval-cell-timeout=600"),
             *("--notebook-report", str(written), *options),
             *(str(chapter.notebook) for chapter in chapters),
         ]
+        environment = kernel_environment(threads, Path(scratch) / "ipython")
+        environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # some reorder tests
         finished = subprocess.run(
             command,
             cwd=folder,
-            env=kernel_environment(threads, Path(scratch) / "ipython"),
+            env=environment,
             capture_output=True,
             text=True,
             encoding="utf-8",
