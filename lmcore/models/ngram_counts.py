@@ -25,6 +25,7 @@ import numpy as np
 from lmcore.config import require
 
 UNSEEN = -1
+TABLE_SIZE = 2**25  # places in a counting table: 256 MiB per array of it
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,31 @@ def as_documents(ids: object, vocab_size: int) -> list[np.ndarray]:
     return documents
 
 
+def number_distinct(
+    keys: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Number the distinct keys in ascending order and count each.
+
+    Keys below a bound that memory allows are counted in a table with a place for every
+    key there could be: no sorting, so a short n-gram costs next to nothing. Others are
+    sorted.
+
+    Args:
+        keys: (T,) integers from 0.
+        size: All keys are below it.
+
+    Returns:
+        (N,) the distinct keys, (T,) the number of each key, (N,) counts.
+    """
+    if size > TABLE_SIZE:
+        return np.unique(keys, return_inverse=True, return_counts=True)
+    counts = np.bincount(keys, minlength=size)
+    unique = np.flatnonzero(counts)
+    numbers = np.zeros(size, dtype=np.int64)
+    numbers[unique] = np.arange(len(unique))
+    return unique, numbers[keys], counts[unique]
+
+
 class NGramCounts:
     """The counts of every n-gram of a text up to length ``order``.
 
@@ -152,9 +178,8 @@ class NGramCounts:
         for k in range(1, order + 1):
             starts = starts[left[starts] >= k]
             keys = numbers[starts] * vocab_size + tokens[starts + k - 1]
-            unique, inverse, counts = np.unique(
-                keys, return_inverse=True, return_counts=True
-            )
+            size = len(self.levels[-1].keys) * vocab_size if k > 1 else vocab_size
+            unique, inverse, counts = number_distinct(keys, size)
             suffix = np.zeros(len(unique), dtype=np.int64)
             suffix[inverse] = numbers[starts + 1] if k > 1 else 0
             self.levels.append(Level(unique, counts, suffix))

@@ -78,6 +78,15 @@ def test_counts_equal_a_dictionary(documents, order):
         )
 
 
+@pytest.mark.parametrize("table_size", [0, 600])
+def test_a_table_counts_what_sorting_counts(monkeypatch, table_size):
+    plain = NGramCounts(PROSE, 4)
+    monkeypatch.setattr("lmcore.models.ngram_counts.TABLE_SIZE", table_size)
+    for a, b in zip(plain.levels, NGramCounts(PROSE, 4).levels, strict=True):
+        for name in ("keys", "counts", "suffix"):
+            np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+
+
 def test_large_vocabulary_and_order():
     rng = np.random.default_rng(0)
     ids = rng.integers(0, 200_000, size=3000)
