@@ -1,0 +1,37 @@
+"""What holds for every test: shapes are checked, the CPU computes, on one thread.
+
+jaxtyping's import hook makes beartype check the shapes in lmcore's signatures whenever
+a test calls them. It has to be in place before lmcore is imported, so it stands here.
+Other types are left to lmcore itself, which refuses bad input in its own words.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import get_args
+
+import torch
+from beartype import beartype
+from jaxtyping import AbstractArray, install_import_hook
+
+os.environ["LMCORE_DEVICE"] = "cpu"
+torch.set_num_threads(1)  # two test processes, two cores
+
+
+def has_shape(hint: object) -> bool:
+    """Whether a type hint is, or contains, a shape such as ``Float[Tensor, "B T"]``."""
+    if isinstance(hint, type) and issubclass(hint, AbstractArray):
+        return True
+    return any(has_shape(part) for part in get_args(hint))
+
+
+def check_shapes(function: Callable) -> Callable:
+    """Let beartype check those arguments and results that have a shape."""
+    hints = getattr(function, "__annotations__", {})
+    for name in [name for name, hint in hints.items() if not has_shape(hint)]:
+        del hints[name]
+    return beartype(function) if hints else function
+
+
+sys.modules["lmcore_tests"] = sys.modules[__name__]  # the hook imports it by this name
+install_import_hook("lmcore", "lmcore_tests.check_shapes")
