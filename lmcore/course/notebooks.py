@@ -202,8 +202,8 @@ def band_holds(band: str, seconds: float) -> bool:
 
 
 def bands_in(text: str) -> list[str]:
-    """The bands that a text quotes, in the order of ``BANDS``."""
-    return [band for _, band in BANDS if band in text]
+    """The bands that a text quotes, in order; "1–2 minutes" is none."""
+    return [band for _, band in BANDS if re.search(rf"(?<!\w){band}(?!\w)", text)]
 
 
 def describe_machine() -> str:

@@ -5,7 +5,6 @@ paths of this machine, no widget state, ids that follow from the text. Nothing i
 written unless every cell ran.
 """
 
-import asyncio
 import re
 import sys
 import tempfile
@@ -112,6 +111,7 @@ def execute(
         kernel_manager_class=OwnKernelManager,
         resources={"metadata": {"path": str(chapter.folder)}},
         timeout=timeout,
+        startup_timeout=120,
         store_widget_state=False,
         coalesce_streams=True,
         record_timing=False,
@@ -122,7 +122,7 @@ def execute(
         environment = kernel_environment(threads, Path(scratch))
         with watched(client) as usage:
             try:
-                asyncio.run(client.async_execute(env=environment))
+                client.execute(env=environment)
             except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
                 raise BuildError(_failure(chapter, notebook, reached, error)) from None
     seconds = time.perf_counter() - started

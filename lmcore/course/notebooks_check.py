@@ -182,7 +182,8 @@ def _run_nbval(
             *(sys.executable, "-m", "pytest", "-q", "--color=no", "--noconftest"),
             *("-c", str(settings), "--rootdir", str(folder)),
             *("-p", "no:cacheprovider", "-p", "nbval.plugin", "-p", "xdist.plugin"),
-            *("-p", "lmcore.course.nbval_plugin", "--nbval-cell-timeout=600"),
+            *("-p", "lmcore.course.nbval_plugin"),
+            *("--nbval-cell-timeout=600", "--nbval-kernel-startup-timeout=120"),
             *("--notebook-report", str(written), *options),
             *(str(chapter.notebook) for chapter in chapters),
         ]

@@ -298,6 +298,10 @@ def test_band_far_from_the_measurement_fails():
         band_holds("soon", 3.0)
 
 
+def test_reading_time_is_no_band():
+    assert bands_in("1–2 minutes to read; under 20 s to run.") == ["under 20 s"]
+
+
 def test_source_and_notebook_translate_both_ways(good):
     assert source_from_notebook(notebook_from_source(SOURCE)) == SOURCE
     assert notebook_from_source(SOURCE) == notebook_from_source(SOURCE)
