@@ -10,8 +10,8 @@
 # %% [markdown]
 # ## What you will be able to do
 #
-# - Compute every gradient of a small network with pencil and paper, and prove the
-#   result with two independent checks.
+# - Compute every gradient of a small network with pencil and paper, and check the
+#   result in two independent ways.
 # - Write the backward pass of a network of any depth as matrix products, and say from
 #   the shapes alone where each transpose belongs.
 # - Build a small automatic differentiation engine, and say why it needs an order.
@@ -34,12 +34,10 @@ from sklearn.model_selection import train_test_split
 
 from lmcore import autograd, losses, optim, plotting, runtime
 
-generator = runtime.seed_everything(0)
-torch.set_num_threads(
-    1
-)  # the matrices are small: more threads only wait for each other
-torch.set_default_dtype(torch.float64)  # this chapter compares to 10 digits,
-device = torch.device("cpu")  # so it stays on the CPU, in float64
+runtime.seed_everything(0)
+# Gradients are compared to 10 digits here, so everything is float64 and on the CPU.
+torch.set_default_dtype(torch.float64)
+torch.set_num_threads(1)  # the matrices are small: more threads wait for each other
 
 # %% [markdown]
 # ## 0 What a gradient costs when you have no better idea
@@ -63,8 +61,8 @@ assert (n_parameters, n_forward_passes) == (4_810, 9_620)
 print(f"{n_parameters:,} parameters: {n_forward_passes:,} runs for one gradient")
 
 # %% [markdown]
-# You would run the network 9,620 times to take **one** step, and training takes a
-# thousand steps. With a billion parameters it would be two billion runs a step.
+# You would run the network 9,620 times to take **one** step, and training takes more
+# than a thousand steps. With a billion parameters it would be two billion runs a step.
 # **Backpropagation** (反向传播) gets the whole gradient from one run forward and one sweep
 # back. This chapter derives it, builds an engine that does it for any formula, and then
 # uses the gradient.
@@ -117,8 +115,8 @@ print("z1", z1.round(4), " h", h.round(4), " prediction", prediction.round(4))
 # order is the **forward pass** (前向传播).
 #
 # The shapes alone tell you much. A row of 2 numbers times a $2 \times 2$ matrix is a
-# row of 2 numbers. Whoever gets 4 there has multiplied every input by every weight and
-# forgotten to add them up.
+# row of 2 numbers. If you meet four numbers there, something is wrong before you check
+# a single one of them.
 
 # %% [markdown]
 # ## 2 A loss: one number to make smaller
@@ -161,9 +159,9 @@ print(round(loss, 4))
 # ### Cross-entropy
 #
 # A classifier gives one score per class, its **logits** (未归一化的分数). Softmax turns them
-# into probabilities. The loss is the surprise at the right class: minus the logarithm
-# of the probability it got. Take three classes with logits 2, 1, 0 and let class 0 be
-# right.
+# into probabilities. The loss is the surprise at the right class: minus the natural
+# logarithm of the probability it got, in **nats** (奈特). Take three classes with logits
+# 2, 1, 0 and let class 0 be right.
 
 # %%
 logits = np.array([2.0, 1.0, 0.0])
@@ -171,6 +169,8 @@ probs = np.exp(logits) / np.exp(logits).sum()
 surprise = -np.log(probs[0])
 assert np.allclose(probs, [0.665, 0.245, 0.090], atol=5e-4)
 assert round(surprise, 3) == 0.408
+ready = losses.cross_entropy(torch.tensor(logits[None]), torch.tensor([0]))
+assert np.isclose(ready.item(), surprise)
 print("probs", probs.round(3), " loss", round(surprise, 3), "nats")
 
 # %% [markdown]
@@ -179,15 +179,18 @@ print("probs", probs.round(3), " loss", round(surprise, 3), "nats")
 #
 # $$L = -\frac{1}{N} \sum_{i=1}^{N} \log p_{i,\,y_i} .$$
 #
-# A trap lies in the case of two classes and *one* output $p$, the probability that $y =
-# 1$. Here $-y \log p$ alone is not enough. **Predict.** The right class is 0, so $y =
-# 0$, and the model says $p = 0.9$. What is $-y \log p$?
+# A trap lies in the case of two classes and *one* output $p$, the probability that
+# $y = 1$. Here $-y \log p$ alone is not enough. **Predict.** The right class is 0, so
+# $y = 0$, and the model says $p = 0.9$. What is $-y \log p$?
 
 # %%
 y, p = 0.0, 0.9
 one_term = abs(y * np.log(p))
 both_terms = -y * np.log(p) - (1 - y) * np.log(1 - p)
 assert one_term == 0 and round(both_terms, 2) == 2.30
+logit = torch.tensor([np.log(p / (1 - p))])  # the number whose sigmoid is p
+ready = losses.binary_cross_entropy(logit, torch.tensor([y]))
+assert np.isclose(ready.item(), both_terms)
 print("one term:", one_term, "  both terms:", round(both_terms, 2))
 
 # %% [markdown]
@@ -213,8 +216,8 @@ print("one term:", one_term, "  both terms:", round(both_terms, 2))
 # Such a drawing is a **computation graph** (计算图). Forward: $p = 6$, $q = 5$, $e = 1$,
 # $L = 1$. Now ask of each operation how fast its output moves when its input moves. The
 # square moves $2e = 2$ times as fast as $e$. The two sums pass a change on as it is: 1
-# and 1. The product moves $x = 2$ times as fast as $w$. So $L$ moves $2 \cdot 1 \cdot 1
-# \cdot 2 = 4$ times as fast as $w$. Nudge $w$ and look:
+# and 1. The product moves $x = 2$ times as fast as $w$. So $L$ moves
+# $2 \cdot 1 \cdot 1 \cdot 2 = 4$ times as fast as $w$. Nudge $w$ and look:
 
 
 # %%
@@ -225,7 +228,7 @@ def squared_error(w, x=2.0, b=-1.0, y=4.0):
 by_chain_rule = 2 * 1 * 1 * 2
 step = 1e-4
 by_nudging = (squared_error(3 + step) - squared_error(3 - step)) / (2 * step)
-assert by_chain_rule == 4 and np.isclose(by_nudging, 4)
+assert squared_error(3) == 1 and by_chain_rule == 4 and np.isclose(by_nudging, 4)
 print(by_chain_rule, round(by_nudging, 6))
 
 # %% [markdown]
@@ -265,8 +268,8 @@ print(round(slope, 6))
 # $$\frac{\partial L}{\partial x} = \sum_k \frac{\partial L}{\partial u_k} \cdot
 # \frac{\partial u_k}{\partial x} .$$
 #
-# **Multiply along a path, add over paths.** Nothing else happens in the rest of this
-# chapter.
+# **Multiply along a path, add over paths.** Backpropagation is these two rules, applied
+# in a good order.
 
 # %% [markdown]
 # ## 4 Backpropagation by hand
@@ -275,11 +278,11 @@ print(round(slope, 6))
 # loss and walk back.
 #
 # **Output layer.** Write $\delta_2$ for the derivative of $L$ with respect to $z_2$,
-# the output before its activation. That activation is the identity, so $\delta_2 =
-# 2(\hat y - y) = 2 \cdot 0.22 = 0.44$. It is positive: the prediction is too high, and
-# raising it makes things worse. The weight $0.5$ was multiplied by $h_0 = 0.8$, so its
-# derivative is $0.8 \cdot 0.44 = 0.352$. The other gets $1.2 \cdot 0.44 = 0.528$, the
-# bias $1 \cdot 0.44$.
+# the output before its activation. That activation is the identity, so
+# $\delta_2 = 2(\hat y - y) = 2 \cdot 0.22 = 0.44$. It is positive: the prediction is
+# too high, and raising it makes things worse. The weight $0.5$ was multiplied by the
+# first hidden output, $0.8$, so its derivative is $0.8 \cdot 0.44 = 0.352$. The other
+# gets $1.2 \cdot 0.44 = 0.528$, the bias $1 \cdot 0.44$.
 
 # %%
 delta2 = 2 * (prediction - target)  # (1,)
@@ -290,11 +293,11 @@ assert np.allclose(grad_W2, [[0.352], [0.528]])
 print("delta2", delta2.round(4), " grad_W2", grad_W2.round(4).ravel())
 
 # %% [markdown]
-# **Hidden layer.** The path back to $h_0$ goes through the weight 0.5, to $h_1$ through
-# 0.6: $0.44 \cdot 0.5 = 0.22$ and $0.44 \cdot 0.6 = 0.264$. Then it goes through ReLU,
-# whose derivative is 1 where $z > 0$ and 0 elsewhere; both are positive here. So
-# $\boldsymbol\delta_1 = [0.22, 0.264]$: one number for each hidden neuron. Each weight
-# of `W1` gets its input times the delta of its neuron.
+# **Hidden layer.** The path back to the first hidden output goes through the weight
+# 0.5, to the second through 0.6: $0.44 \cdot 0.5 = 0.22$ and $0.44 \cdot 0.6 = 0.264$.
+# Then it goes through ReLU, whose derivative is 1 where $z > 0$ and 0 elsewhere; both
+# are positive here. So $\boldsymbol\delta_1 = [0.22, 0.264]$: one number for each
+# hidden neuron. Each weight of `W1` gets its input times the delta of its neuron.
 
 # %%
 delta1 = (delta2 @ W2.T) * (z1 > 0)  # (2,)
@@ -316,11 +319,11 @@ print(grad_W1.round(4))
 # $$\frac{\partial L}{\partial W_l} = \mathbf{h}_{l-1}^\top\, \boldsymbol\delta_l, \qquad
 # \frac{\partial L}{\partial \mathbf{b}_l} = \boldsymbol\delta_l .$$
 #
-# $\odot$ is the **elementwise product** (逐元素乘积). $\mathbf{h}_{l-1}^\top
-# \boldsymbol\delta_l$ is a column times a row, an **outer product** (外积): every input
-# of the layer with every delta, the shape of $W_l$. Forward multiplies by $W_l$,
-# backward by its transpose: forward sums over the inputs of a neuron, backward over the
-# neurons that an input feeds.
+# $\odot$ is the **elementwise product** (逐元素乘积).
+# $\mathbf{h}_{l-1}^\top \boldsymbol\delta_l$ is a column times a row, an **outer
+# product** (外积): every input of the layer with every delta, the shape of $W_l$. Forward
+# multiplies by $W_l$, backward by its transpose: forward sums over the inputs of a
+# neuron, backward over the neurons that an input feeds.
 #
 # ### Are they right?
 #
@@ -367,11 +370,12 @@ print("and with torch to 1e-10")
 # %% [markdown]
 # ### What happens to a neuron that is off
 #
-# **Predict.** Set the first bias to −1, so that the first hidden neuron gets $z =
-# -0.3$. Which of the entries of `grad_W1` become zero?
+# **Predict.** Set the first bias to −1, so that the first hidden neuron gets
+# $z = -0.3$. Which of the entries of `grad_W1` become zero?
 
 # %%
 params_off = [W1, np.array([-1.0, 0.2]), W2, b2]
+assert np.isclose((x @ W1)[0] - 1.0, -0.3)
 grad_W1_off = nudge_each(network_loss, params_off, 0)
 grad_W2_off = nudge_each(network_loss, params_off, 2)
 assert np.all(grad_W1_off[:, 0] == 0) and np.all(np.abs(grad_W1_off[:, 1]) > 0.1)
@@ -381,8 +385,8 @@ print(grad_W1_off.round(4))
 # %% [markdown]
 # The whole first column. ReLU's derivative is 0 there, nothing passes, and the neuron's
 # own weights get no gradient. Neither does the weight 0.5 that reads its output,
-# because that output is 0. If a neuron is off for every example, nothing will ever
-# switch it on: the dead ReLU of chapter 03.
+# because that output is 0. If a neuron is off for every example, nothing in this
+# network can switch it on again: the dead ReLU of chapter 03.
 
 # %% [markdown]
 # ## 5 Batches and matrices
@@ -458,9 +462,9 @@ print("all four equal to torch's, to 1e-10")
 # \frac{\partial L}{\partial \mathbf{b}_l} = \sum_{i=1}^{N} \Delta_{l,i}$$
 #
 # You need not remember where the transposes go. $\Delta_l$ is $N \times m$ and $W_l$ is
-# $k \times m$. The result must be $N \times k$, like $Z_{l-1}$; only $\Delta_l
-# W_l^\top$ has that shape. The gradient of $W_l$ must be $k \times m$; from $H_{l-1}$
-# ($N \times k$) and $\Delta_l$ only $H_{l-1}^\top \Delta_l$ has it.
+# $k \times m$. The result must be $N \times k$, like $Z_{l-1}$; only
+# $\Delta_l W_l^\top$ has that shape. The gradient of $W_l$ must be $k \times m$; from
+# $H_{l-1}$ ($N \times k$) and $\Delta_l$ only $H_{l-1}^\top \Delta_l$ has it.
 #
 # The matrix form must equal a loop over single examples, averaged. It does:
 
@@ -627,16 +631,16 @@ print(n_nodes, "nodes; nine gradients as by hand:", from_engine[0].round(4))
 # ### Step 3: arrays instead of numbers
 #
 # One node per number is slow in Python: the digits network has 4,810 parameters. So let
-# a node hold a whole array. Then a local derivative is no longer one number. If $C =
-# AB$ has 6 entries and $A$ has 4, there are 24 derivatives, and most are zero. But you
-# never need them one by one. You need one thing: given the gradient $G$ at the result,
-# what is the gradient at the parent? So store a **function** for each parent. It is
-# called a **vector-Jacobian product** (向量-雅可比积, vjp), since it multiplies the row $G$
-# by the matrix of all those derivatives (the *Jacobian*) without ever writing the
-# matrix down.
+# a node hold a whole array. Then a local derivative is no longer one number. For
+# $C = AB$ there is one for each pair of an entry of $A$ and an entry of $C$, far too
+# many to store. But you never need them one by one. You need one thing: given the
+# gradient $G$ at the result, what is the gradient at the parent? So store a
+# **function** for each parent. It is called a **vector-Jacobian product** (向量-雅可比积,
+# vjp), since it multiplies the row $G$ by the matrix of all those derivatives (the
+# *Jacobian*) without ever writing the matrix down.
 #
-# For the product of matrices you know the two functions from section 5: $G \mapsto G
-# B^\top$ and $G \mapsto A^\top G$.
+# For the product of matrices you know the two functions from section 5:
+# $G \mapsto G B^\top$ and $G \mapsto A^\top G$.
 
 
 # %%
@@ -860,10 +864,10 @@ plt.show()
 # error first falls, by one decade a decade (one side) or two (both sides), and then
 # noise takes over.
 #
-# `autograd.gradient_check` compares the sweep with central differences, at $s =
-# 10^{-6}$, for every entry of every parameter. It raises an error that says where they
-# differ. Each entry costs two forward passes, so check a small network: the code does
-# not know how wide the layers are. Here they have 5, 4 and 3 numbers.
+# `autograd.gradient_check` compares the sweep with central differences, at
+# $s = 10^{-6}$, for every entry of every parameter. It raises an error that says where
+# they differ. Each entry costs two forward passes, so check a small network: the code
+# does not know how wide the layers are. Here they have 5, 4 and 3 numbers.
 
 # %%
 rng = np.random.default_rng(1)
@@ -1152,33 +1156,46 @@ print("after 40 steps all three stand at", theta.round(3))
 
 
 # %%
-def best_path(make_optimizer):
+def best_path(make_optimizer, middle=0.07):
     """The path with the lowest final loss over the rates, and its rate."""
-    rates = [0.07 * 2.0**k for k in range(-6, 5)]
+    rates = [middle * 2.0**k for k in range(-6, 5)]
     paths = [descend(lambda p, lr=lr: make_optimizer(p, lr)) for lr in rates]
     final = [valley(path[-1]) for path in paths]
     return paths[int(np.argmin(final))], rates[int(np.argmin(final))]
 
 
-paths = {
-    "gradient descent": best_path(lambda p, lr: optim.SGD(p, lr=lr)),
-    "momentum 0.7": best_path(lambda p, lr: optim.SGD(p, lr=lr, momentum=0.7)),
-    "momentum 0.9": best_path(lambda p, lr: optim.SGD(p, lr=lr, momentum=0.9)),
-    "Adam": best_path(lambda p, lr: optim.Adam(p, lr=lr)),
-}
-
 # %%
-for name, (path, lr) in paths.items():
-    print(f"{name:17} rate {lr:<8} loss after 40 steps {valley(path[-1]):.1e}")
+methods = {
+    "gradient descent": lambda p, lr: optim.SGD(p, lr=lr),
+    "momentum 0.7": lambda p, lr: optim.SGD(p, lr=lr, momentum=0.7),
+    "momentum 0.9": lambda p, lr: optim.SGD(p, lr=lr, momentum=0.9),
+    "Adam": lambda p, lr: optim.Adam(p, lr=lr),
+}
+paths = {name: best_path(method) for name, method in methods.items()}
 finals = {name: valley(path[-1]) for name, (path, _) in paths.items()}
+for name, (_, lr) in paths.items():
+    print(f"{name:17} rate {lr:<8} loss after 40 steps {finals[name]:.1e}")
 ranking = ["momentum 0.7", "Adam", "gradient descent", "momentum 0.9"]
 assert sorted(finals, key=finals.get) == ranking and finals["momentum 0.7"] < 1e-4
 
 # %% [markdown]
 # Momentum 0.7, by far, and momentum 0.9 is last: a memory of ten steps is too long for
-# a run of forty, and it keeps swinging. Adam beats plain descent and loses to the
-# better momentum. So no method wins everywhere; each has a setting that must fit the
-# surface.
+# a run of forty, and it keeps swinging. How firm is the order of the others? Shift all
+# rates a little, from 0.07 to 0.06 and its halves and doubles:
+
+# %%
+shifted = {
+    name: valley(best_path(method, middle=0.06)[0][-1])
+    for name, method in methods.items()
+}
+assert min(shifted, key=shifted.get) == "momentum 0.7" and min(shifted.values()) < 1e-4
+assert shifted["gradient descent"] < shifted["Adam"]
+print("now plain descent is ahead of Adam; momentum 0.7 is still first")
+
+# %% [markdown]
+# So momentum wins on this surface, and between plain descent and Adam the choice of
+# rates decides. A picture of two parameters shows how methods move, not which one is
+# best for your network.
 
 # %%
 grid_a, grid_b = np.meshgrid(np.linspace(-4.6, 2.2, 120), np.linspace(-2.2, 2.6, 120))
@@ -1186,7 +1203,7 @@ heights = 0.5 * (grid_a**2 + 25 * grid_b**2)
 levels = [0.1, 0.5, 2, 6, 14, 28, 50, 80]
 assert heights.max() > levels[-1] and heights.min() < levels[0]
 
-# %% alt="Contour lines of a long valley with three paths from the left to the minimum at the origin: gradient descent comes in along the floor in short steps, momentum swings through once, Adam moves diagonally, overshoots and curls back."
+# %% alt="Contour lines of a long valley with three paths from the left to the minimum at the origin: gradient descent zigzags across the floor and creeps along it, momentum makes wider and slower swings and reaches the minimum, Adam moves diagonally, overshoots and curls back."
 figure, axes = plotting.new_plot(
     "Three ways down the same valley, 40 steps each",
     "parameter a",
@@ -1266,7 +1283,8 @@ plt.show()
 #
 # Everything is there: forward pass, loss, sweep, optimiser. First, what must the
 # network beat? Two **baselines** (基线): always say the most frequent digit, and logistic
-# regression (逻辑回归), which is our network without the hidden layer.
+# regression (逻辑回归), which is our network without the hidden layer (scikit-learn adds a
+# mild penalty on large weights).
 
 # %%
 most_frequent = np.bincount(y_train).argmax()
@@ -1283,7 +1301,8 @@ print(wrong, "of 360 wrong; logistic loss", logistic_loss.round(2), "nats")
 # Now the training loop. It takes the parameters, an optimiser, a loss and a function
 # that turns an array into what the engine wants, so the same lines train both. The
 # batches are a function of the seed, so both see the same images in the same order: 30
-# epochs of 44 batches of 32.
+# epochs of 44 batches of 32. The 29 images left over in an epoch are dropped; the next
+# epoch shuffles anew.
 
 
 # %%
@@ -1293,6 +1312,9 @@ def batches(epochs, seed):
         order = rng.permutation(len(x_train))
         for first in range(0, len(order) - 31, 32):
             yield order[first : first + 32]
+
+
+assert sum(1 for _ in batches(epochs=1, seed=0)) == 44 and 1437 - 44 * 32 == 29
 
 
 # %%
@@ -1395,8 +1417,8 @@ plt.show()
 # ### "The delta of the output is (y − a)(1 − a)"
 #
 # A worked example that circulates has the target $y = 2$, the prediction $a = 1.9$ and
-# squared error with the half, $\frac12 (y - a)^2$. It says: the output's delta is $(y -
-# a)(1 - a) = 0.001$. Run it:
+# squared error with the half, $\frac12 (y - a)^2$. It says: the output's delta is
+# $(y - a)(1 - a) = 0.001$. Run it:
 
 # %%
 y, a = 2.0, 1.9
@@ -1438,9 +1460,10 @@ print("right", round(right[0], 4), "->", round(right[-1], 4))
 print("reversed", round(reversed_sign[0], 4), "->", round(reversed_sign[-1], 2))
 
 # %% [markdown]
-# It climbs at every step. You may also meet $\theta \leftarrow \theta + \eta\,\delta\,
-# h$ with $\delta = y - a$: there the two reversals cancel. Mixing the two conventions
-# is how the mistake is made, and a gradient check is how it is found.
+# It climbs at every step. You may also meet
+# $\theta \leftarrow \theta + \eta\,\delta\, h$ with $\delta = y - a$: there the two
+# reversals cancel. Mixing the two conventions is how the mistake is made, and a
+# gradient check is how it is found.
 
 # %% [markdown]
 # ### "SGD averages the gradient over all training samples"
@@ -1451,12 +1474,12 @@ print("reversed", round(reversed_sign[0], 4), "->", round(reversed_sign[-1], 2))
 # \quad\text{with } m \text{ the number of training samples.}$$
 #
 # It is gradient descent over the full batch. The *stochastic* in SGD is the random
-# choice of a few examples. Let both look at each training image once, with the same
-# rate.
+# choice of a few examples. Let both go once through the training images, each with the
+# rates 0.3 and 1.
 
 
 # %%
-def loss_after_one_epoch(batch_ids, lr=0.3):
+def loss_after_one_epoch(batch_ids, lr):
     params = [autograd.Tensor(a, requires_grad=True) for a in new_weights(seed=0)]
     optimizer = optim.SGD(params, lr=lr)
     for ids in batch_ids:
@@ -1468,11 +1491,12 @@ def loss_after_one_epoch(batch_ids, lr=0.3):
 
 
 # %%
-full_batch = loss_after_one_epoch([np.arange(1437)])
-mini_batches = loss_after_one_epoch(batches(epochs=1, seed=0))
-assert full_batch > 2.0 and mini_batches < 1.0
-print(f"1 step on all images: {full_batch:.1f} nats")
-print(f"44 steps on 32 each:  {mini_batches:.1f} nats")
+for lr in (0.3, 1.0):
+    full_batch = loss_after_one_epoch([np.arange(1437)], lr)
+    mini_batches = loss_after_one_epoch(batches(epochs=1, seed=0), lr)
+    assert full_batch > 2.0 and mini_batches < 1.0
+    print(f"rate {lr}: 1 step on all images, {full_batch:.1f} nats;", end=" ")
+    print(f"44 steps on 32 each, {mini_batches:.1f} nats")
 
 # %% [markdown]
 # For the price of one step, SGD takes 44. Its mark is the noise of section 9. It is
@@ -1549,9 +1573,10 @@ print(read)
 #
 # **Conceptual**
 #
-# 1. Somewhere you read that $[1, 2]$ times $\begin{pmatrix} 0.1 & 0.2 \\ 0.3 & 0.4
-#    \end{pmatrix}$ plus $[0.1, 0.2]$ is $[0.5, 1.2, 1.1, 2.6]$. How do you know, before
-#    any arithmetic, that this is wrong? What is it?
+# 1. Somewhere you read that $[1, 2]$ times
+#    $\begin{pmatrix} 0.1 & 0.2 \\ 0.3 & 0.4 \end{pmatrix}$ plus $[0.1, 0.2]$ is
+#    $[0.5, 1.2, 1.1, 2.6]$. How do you know, before any arithmetic, that this is wrong?
+#    What is it?
 # 2. All weights *and* biases of a ReLU network with one hidden layer start at zero, the
 #    loss is cross-entropy. Which of its parameters get a gradient other than zero in
 #    the first step? Does the network ever learn more than that?
@@ -1588,10 +1613,10 @@ print(read)
 # <details><summary>2. A network that starts at zero</summary>
 #
 # The hidden layer outputs 0, so the gradient of $W_2$ (outer product with the hidden
-# layer's output) is zero. $W_2$ is zero, so $\boldsymbol\delta_1 = \boldsymbol\delta_2
-# W_2^\top$ is zero, and with it the gradients of $W_1$ and $\mathbf{b}_1$. Only
-# $\mathbf{b}_2$ gets one. The next step finds the same, so the network only ever learns
-# how frequent each class is.
+# layer's output) is zero. $W_2$ is zero, so
+# $\boldsymbol\delta_1 = \boldsymbol\delta_2 W_2^\top$ is zero, and with it the
+# gradients of $W_1$ and $\mathbf{b}_1$. Only $\mathbf{b}_2$ gets one. The next step
+# finds the same, so the network only ever learns how frequent each class is.
 # </details>
 #
 # <details><summary>3. Forward or backward</summary>
@@ -1657,6 +1682,9 @@ print("two halves, added and divided by 2: the gradient of the whole batch")
 
 
 # %%
+images = digits.data / 16
+
+
 def errors_of_network(train, held_out, epochs=30):
     params = [autograd.Tensor(a, requires_grad=True) for a in new_weights(seed=0)]
     optimizer, rng = optim.Adam(params, lr=3e-3), np.random.default_rng(0)
@@ -1671,7 +1699,6 @@ def errors_of_network(train, held_out, epochs=30):
 
 
 # %%
-images = digits.data / 16
 folds = np.array_split(np.random.default_rng(0).permutation(1797), 5)
 network_errors, logistic_errors = [], []
 for held_out in folds:
@@ -1717,7 +1744,7 @@ assert "copy of the test set" in about and "different 13 to the test set" in abo
 #   differentiation in machine learning: a survey. *JMLR* 18. Section 3.1: forward mode;
 #   3.2: reverse mode.
 # - Goodfellow, I., Bengio, Y., Courville, A. (2016). *Deep Learning*. MIT Press.
-#   Section 6.5: backpropagation; 8.1.3: mini-batches; 8.3: momentum.
+#   Section 6.5: backpropagation; 8.1.3: mini-batches; 8.3.2: momentum.
 # - Robbins, H., Monro, S. (1951). A stochastic approximation method. *Annals of
 #   Mathematical Statistics* 22. The root of SGD.
 # - Polyak, B. T. (1964). Some methods of speeding up the convergence of iteration
