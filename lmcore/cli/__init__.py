@@ -6,7 +6,7 @@ module that does the work and prints what came of it. This file gathers them.
 
 import typer
 
-from lmcore.cli import assets, notebooks
+from lmcore.cli import assets, doctor, notebooks
 
 app = typer.Typer(
     name="lmcore",
@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 app.add_typer(assets.app)  # lmcore fetch, lmcore assets
 app.add_typer(notebooks.app, name="notebooks")
+app.command()(doctor.doctor)
 
 
 def main() -> None:
