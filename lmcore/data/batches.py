@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Int, Integer, Shaped
+from jaxtyping import Int, Integer
 from torch import Tensor
 
 from lmcore.config import require
@@ -97,7 +97,7 @@ def epoch_order(n_rows: int, seed: int, epoch: int) -> np.ndarray:
 
 
 def batches(
-    *tensors: Shaped[Tensor, "W ..."], batch_size: int, seed: int, step: int = 0
+    *tensors: Tensor, batch_size: int, seed: int, step: int = 0
 ) -> Iterator[tuple[Tensor, ...]]:
     """Shuffled batches without end, from a given step on.
 
@@ -106,7 +106,7 @@ def batches(
     epoch; in the next one they stand elsewhere. So every batch has the same shape.
 
     Args:
-        *tensors: One or more tensors with the same number of rows, for instance
+        *tensors: One or more tensors (W, ...) with the same number of rows, such as
             inputs and targets.
         batch_size: Rows per batch.
         seed: Decides every permutation.
@@ -140,9 +140,7 @@ def shuffled(
         first = 0
 
 
-def ordered_batches(
-    *tensors: Shaped[Tensor, "W ..."], batch_size: int
-) -> Iterator[tuple[Tensor, ...]]:
+def ordered_batches(*tensors: Tensor, batch_size: int) -> Iterator[tuple[Tensor, ...]]:
     """Every row once, in order, for measuring; the last batch may be smaller.
 
     Raises:

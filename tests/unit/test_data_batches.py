@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmcore.data import batches, next_token_pairs, ordered_batches, windows
@@ -27,9 +27,10 @@ def test_next_token_pairs_on_a_small_text():
     assert inputs.dtype == targets.dtype == torch.int64
 
 
-@given(n=st.integers(2, 200), seq_len=st.integers(1, 30), data=st.data())
-def test_every_id_but_the_first_is_a_target_exactly_once(n, seq_len, data):
-    ids = torch.randint(0, 50, (n,), dtype=torch.int32)
+@settings(deadline=None)  # a busy machine is no failure
+@given(n=st.integers(2, 200), seq_len=st.integers(1, 30))
+def test_every_id_but_the_first_is_a_target_exactly_once(n, seq_len):
+    ids = torch.arange(100, 100 + n, dtype=torch.int32)
     inputs, targets = next_token_pairs(ids, seq_len, keep_rest=True)
     counted = targets != IGNORE_INDEX
     assert targets[counted].tolist() == ids[1:].tolist()
@@ -37,6 +38,7 @@ def test_every_id_but_the_first_is_a_target_exactly_once(n, seq_len, data):
     assert inputs.shape[1] == seq_len
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(n=st.integers(2, 200), seq_len=st.integers(1, 30), stride=st.integers(1, 30))
 def test_targets_follow_inputs_at_every_stride(n, seq_len, stride):
     if n - 1 < seq_len:
@@ -63,6 +65,7 @@ def test_batches_cover_an_epoch_without_repeating():
     assert not torch.equal(seen, second)  # another order in the next epoch
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(
     n=st.integers(1, 40),
     batch_size=st.integers(1, 40),
