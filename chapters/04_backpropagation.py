@@ -1201,6 +1201,7 @@ print("now plain descent is ahead of Adam; momentum 0.7 is still first")
 grid_a, grid_b = np.meshgrid(np.linspace(-4.6, 2.2, 120), np.linspace(-2.2, 2.6, 120))
 heights = 0.5 * (grid_a**2 + 25 * grid_b**2)
 levels = [0.1, 0.5, 2, 6, 14, 28, 50, 80]
+markers = {"gradient descent": "o", "momentum 0.7": "s", "Adam": "^"}
 assert heights.max() > levels[-1] and heights.min() < levels[0]
 
 # %% alt="Contour lines of a long valley with three paths from the left to the minimum at the origin: gradient descent zigzags across the floor and creeps along it, momentum makes wider and slower swings and reaches the minimum, Adam moves diagonally, overshoots and curls back."
@@ -1211,7 +1212,7 @@ figure, axes = plotting.new_plot(
     height=4.4,
 )
 axes.contour(grid_a, grid_b, heights, levels=levels, colors="#BBBBBB", linewidths=0.8)
-for name, marker in zip(["gradient descent", "momentum 0.7", "Adam"], "os^"):  # noqa: B905
+for name, marker in markers.items():
     a, b = paths[name][0].T
     axes.plot(a, b, marker=marker, markersize=4, linewidth=1.5, label=name)
 axes.plot(0, 0, marker="*", markersize=14, color="black", linestyle="none")
@@ -1425,9 +1426,7 @@ y, a = 2.0, 1.9
 by_formula = (y - a) * (1 - a)
 slope = ((y - (a + step)) ** 2 / 2 - (y - (a - step)) ** 2 / 2) / (2 * step)
 assert np.isclose(by_formula, -0.09) and np.isclose(slope, -0.1)
-print(
-    "the formula gives", round(by_formula, 4), " central differences", round(slope, 4)
-)
+print("the formula:", round(by_formula, 4), " central differences:", round(slope, 4))
 
 # %% [markdown]
 # Three things are wrong. The product is −0.09, not 0.001. The derivative of
