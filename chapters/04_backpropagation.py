@@ -1461,8 +1461,8 @@ print("reversed", round(reversed_sign[0], 4), "->", round(reversed_sign[-1], 2))
 # %% [markdown]
 # It climbs at every step. You may also meet
 # $\theta \leftarrow \theta + \eta\,\delta\, h$ with $\delta = y - a$: there the two
-# reversals cancel. Mixing the two conventions is how the mistake is made, and a
-# gradient check is how it is found.
+# reversals cancel. Mixing the two conventions is an easy way to make the mistake, and a
+# gradient check finds it.
 
 # %% [markdown]
 # ### "SGD averages the gradient over all training samples"
@@ -1494,14 +1494,13 @@ for lr in (0.3, 1.0):
     full_batch = loss_after_one_epoch([np.arange(1437)], lr)
     mini_batches = loss_after_one_epoch(batches(epochs=1, seed=0), lr)
     assert full_batch > 2.0 and mini_batches < 1.0
-    print(f"rate {lr}: 1 step on all images, {full_batch:.1f} nats;", end=" ")
-    print(f"44 steps on 32 each, {mini_batches:.1f} nats")
+    print(f"rate {lr}: 1 step on all images, {full_batch:.2f} nats;", end=" ")
+    print(f"44 steps on 32 each, {mini_batches:.2f} nats")
 
 # %% [markdown]
-# For the price of one step, SGD takes 44. Its mark is the noise of section 9. It is
-# also said that SGD "may converge to a local minimum". So may the full batch. What
-# marks SGD is that with a fixed rate it does not settle at all: its noise keeps it
-# moving.
+# For the price of one step, SGD takes 44. It is also said that SGD "may converge to a
+# local minimum". So may the full batch. What marks SGD is the noise: with a fixed rate
+# it keeps moving as long as the gradients of the examples disagree.
 
 # %% [markdown]
 # ## 14 Pitfalls
