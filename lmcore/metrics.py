@@ -66,7 +66,7 @@ def bits_per_token(nats_per_token: float) -> float:
         ValueError: If it is negative or NaN.
     """
     check_nats(nats_per_token, "nats_per_token")
-    return nats_per_token / math.log(2)
+    return float(nats_per_token) / math.log(2)
 
 
 def bits_per_byte(total_nats: float, n_bytes: int) -> float:
@@ -86,7 +86,7 @@ def bits_per_byte(total_nats: float, n_bytes: int) -> float:
     check_nats(total_nats, "total_nats")
     usable = isinstance(n_bytes, int | np.integer) and n_bytes >= 1
     require(usable, "n_bytes", n_bytes, "be an int of at least 1")
-    return total_nats / math.log(2) / int(n_bytes)
+    return float(total_nats) / math.log(2) / int(n_bytes)
 
 
 def check_nats(value: float, argument: str) -> None:

@@ -6,7 +6,7 @@ module that does the work and prints what came of it. This file gathers them.
 
 import typer
 
-from lmcore.cli import assets, doctor, notebooks
+from lmcore.cli import assets, doctor, notebooks, scoreboard
 
 app = typer.Typer(
     name="lmcore",
@@ -18,6 +18,7 @@ app = typer.Typer(
 app.add_typer(assets.app)  # lmcore fetch, lmcore assets
 app.add_typer(notebooks.app, name="notebooks")
 app.command()(doctor.doctor)
+app.command()(scoreboard.scoreboard)
 
 
 def main() -> None:

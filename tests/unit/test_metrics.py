@@ -33,6 +33,7 @@ def test_units():
     assert perplexity(math.inf) == math.inf
     assert perplexity(1e4) == math.inf
     assert bits_per_byte(math.inf, 3) == math.inf
+    assert type(bits_per_byte(np.float64(3.0), np.int64(3))) is float
 
 
 def test_bits_per_byte_does_not_depend_on_the_tokens():
