@@ -9,10 +9,22 @@ from pathlib import Path
 from lmcore.tokenizers.base import Tokenizer, read_tokenizer_file
 from lmcore.tokenizers.byte_bpe import ByteBPETokenizer
 from lmcore.tokenizers.characters import CharTokenizer
+from lmcore.tokenizers.wordpiece import TokenBatch, WordPieceTokenizer
 
-__all__ = ["ByteBPETokenizer", "CharTokenizer", "Tokenizer", "load_tokenizer"]
+__all__ = [
+    "ByteBPETokenizer",
+    "CharTokenizer",
+    "TokenBatch",
+    "Tokenizer",
+    "WordPieceTokenizer",
+    "load_tokenizer",
+]
 
-CLASSES: tuple[type[Tokenizer], ...] = (CharTokenizer, ByteBPETokenizer)
+CLASSES: tuple[type[Tokenizer], ...] = (
+    CharTokenizer,
+    ByteBPETokenizer,
+    WordPieceTokenizer,
+)
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:

@@ -35,6 +35,7 @@ class PairTable:
 
     Attributes:
         counts: How often each pair stands in the text (overlaps count: "aaa" has two).
+        token_counts: How often each token stands in the text.
         places: For each pair, the positions of its left token, in rising order. Some
             may be out of date; ``merge`` checks before it believes.
     """
@@ -48,6 +49,10 @@ class PairTable:
             self.weights += [count] * (len(ids) + 1)
         self.next = list(range(1, len(self.tokens) + 1))
         self.previous = list(range(-1, len(self.tokens) - 1))
+        self.token_counts: dict[int, int] = defaultdict(int)
+        for token, weight in zip(self.tokens, self.weights, strict=True):
+            if token != GONE:
+                self.token_counts[token] += weight
         self.counts: dict[Pair, int] = defaultdict(int)
         self.places: dict[Pair, list[int]] = defaultdict(list)
         for at, pair in enumerate(zip(self.tokens, self.tokens[1:], strict=False)):
@@ -65,12 +70,14 @@ class PairTable:
         counts, places, weights = self.counts, self.places, self.weights
         left, right = pair
         created = set()
+        merged = 0
         for at in places.pop(pair):
             after = following[at]
             if tokens[at] != left or tokens[after] != right:
                 continue  # out of date: an earlier merge took one of the two
             before, beyond = previous[at], following[after]
             x, y, weight = tokens[before], tokens[beyond], weights[at]
+            merged += weight
             tokens[at], tokens[after] = new, GONE
             following[at], previous[beyond] = beyond, at
             if x != GONE:
@@ -84,6 +91,9 @@ class PairTable:
                 places[new, y].append(at)
                 created.add((new, y))
         del counts[pair]
+        self.token_counts[left] -= merged
+        self.token_counts[right] -= merged
+        self.token_counts[new] += merged
         return created
 
 
