@@ -57,9 +57,6 @@ def download(
     """
     for attempt in range(1, ATTEMPTS + 1):
         have = part.stat().st_size if part.exists() else 0
-        if have > size:
-            part.unlink()
-            have = 0
         try:
             if have < size:
                 receive(session, url, part, have, size, timeout)

@@ -17,7 +17,6 @@ from lmcore.assets.cache import (
     asset_path,
     cache_folder,
     check_free_space,
-    is_whole,
     make_folder,
     missing_members,
     store_member,
@@ -104,8 +103,8 @@ def from_installed_package(asset: Asset) -> None:
         # an sdist's names start with a folder that installing drops
         names = (member.member, member.member.partition("/")[2])
         found = [Path(installed[n].locate()) for n in names if n in installed]
-        if not found or not is_whole(found[0], member.size, member.sha256):
-            raise SourceError(f"{project} is installed with other files")
+        if not found:
+            raise SourceError(f"{project} is installed without {member.file}")
         with found[0].open("rb") as source:
             store_member(asset, member, source)
 
