@@ -18,6 +18,7 @@ To let a model learn how documents begin, put a token that marks the beginning i
 ids yourself.
 """
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -189,9 +190,8 @@ class NGramCounts:
         """The same counts without the n-grams longer than ``order`` (no copy)."""
         rule = f"be an int from 1 to {self.order}, the order counted"
         require(type(order) is int and 1 <= order <= self.order, "order", order, rule)
-        shorter = object.__new__(NGramCounts)
-        shorter.order, shorter.vocab_size = order, self.vocab_size
-        shorter.levels = self.levels[:order]
+        shorter = copy.copy(self)
+        shorter.order, shorter.levels = order, self.levels[:order]
         return shorter
 
     def contexts(self, k: int) -> np.ndarray:
