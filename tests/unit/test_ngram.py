@@ -173,6 +173,18 @@ def test_continuation_counts_and_not_frequency_decide_after_the_unknown():
     assert p[ord("a")] > p[ord("c")]
 
 
+def test_one_em_step_by_hand():
+    # Held out: 0, then 1 after 0 (always so in TEXT), then 1 after 1 (never).
+    p1 = 0.5 * 2 / 5 + 0.5 / 3  # of 0 and of 1 alike
+    stop_1 = 0.5 * 2 / 5 / p1
+    stop_2 = 0.5 * 1 / (0.5 * 1 + 0.5 * p1)
+    visits_1 = 1 + (1 - stop_2) + 1
+    expected = [visits_1 * stop_1 / (visits_1 + 1), stop_2 / (2 + 1)]
+    counts = NGramCounts(TEXT, 2, 3)
+    fitted = fit_weights(counts, [np.array([0, 1, 1])], max_steps=1)
+    np.testing.assert_allclose(fitted, expected)
+
+
 def test_em_finds_the_best_weights_of_a_grid():
     counts = NGramCounts(PROSE[:200], 2)
     held_out = np.frombuffer(PROSE[200:], dtype=np.uint8).astype(np.int64)
