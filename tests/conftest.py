@@ -2,20 +2,26 @@
 
 jaxtyping's import hook makes beartype check the shapes in lmcore's signatures whenever
 a test calls them. It has to be in place before lmcore is imported, so it stands here.
-Other types are left to lmcore itself, which refuses bad input in its own words.
+Other types are left to lmcore itself, which refuses bad input in its own words. Where
+it refuses shapes itself too, its test asks for the fixture ``unchecked_shapes``.
 """
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import get_args
 
+import jaxtyping
+import pytest
 import torch
 from beartype import beartype
+from hypothesis import settings
 from jaxtyping import AbstractArray, install_import_hook
 
 os.environ["LMCORE_DEVICE"] = "cpu"
 torch.set_num_threads(1)  # two test processes, two cores
+settings.register_profile("course", deadline=None)  # speed is no test's business
+settings.load_profile("course")
 
 
 def has_shape(hint: object) -> bool:
@@ -35,3 +41,11 @@ def check_shapes(function: Callable) -> Callable:
 
 sys.modules["lmcore_tests"] = sys.modules[__name__]  # the hook imports it by this name
 install_import_hook("lmcore", "lmcore_tests.check_shapes")
+
+
+@pytest.fixture
+def unchecked_shapes() -> Iterator[None]:
+    """Shapes go unchecked, for a test of a function that refuses them itself."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

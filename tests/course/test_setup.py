@@ -366,6 +366,7 @@ def test_every_requirement_is_pinned() -> None:
 
 def test_ci_runs_the_readme_s_own_command() -> None:
     assert 'exec "$python" run.py test' in (ROOT / ".ci" / "run").read_text()
+    assert "python run.py test" in (ROOT / "README.md").read_text(encoding="utf-8")
     workflow = (ROOT / ".github/workflows/test.yml").read_text()
     assert "python run.py test" in workflow
     for version in ("3.11", "3.12", "3.13", "3.14"):
@@ -380,4 +381,14 @@ def test_shapes_are_checked_in_tests() -> None:
     from lmcore.losses import mse
 
     with pytest.raises(TypeCheckError):
+        mse(torch.zeros(2, 3), torch.zeros(3, 2))
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_a_test_may_do_without() -> None:
+    import torch
+
+    from lmcore.losses import mse
+
+    with pytest.raises(RuntimeError, match="must match the size"):  # torch's own
         mse(torch.zeros(2, 3), torch.zeros(3, 2))
