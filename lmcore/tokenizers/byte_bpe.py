@@ -214,13 +214,7 @@ class ByteBPETokenizer(Tokenizer):
                 text needs a byte that a published vocabulary lacks.
         """
         check_text(text)
-        if allowed_special == "all":
-            allowed = set(self.special_tokens)
-        else:
-            allowed = set(allowed_special)
-        for name in allowed:
-            known = sorted(self.special_tokens)
-            require(name in known, "allowed_special", name, f"be one of {known}")
+        allowed = self.check_special(allowed_special)
         if not allowed:
             return self._encode_plain(text)
         longest_first = sorted(allowed, key=len, reverse=True)
@@ -232,6 +226,17 @@ class ByteBPETokenizer(Tokenizer):
             else:
                 ids += self._encode_plain(part)
         return ids
+
+    def check_special(
+        self, allowed_special: Literal["all"] | Iterable[str]
+    ) -> set[str]:
+        """The names that ``allowed_special`` stands for; see ``encode``."""
+        if allowed_special == "all":
+            return set(self.special_tokens)
+        known = sorted(self.special_tokens)
+        for name in (allowed := set(allowed_special)):
+            require(name in known, "allowed_special", name, f"be one of {known}")
+        return allowed
 
     def _encode_plain(self, text: str) -> list[int]:
         words = self._splitter.split(text)
