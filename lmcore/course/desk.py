@@ -38,7 +38,7 @@ def lay_desk(root: Path, work: Path, today: date | None = None) -> list[str]:
         today: The date that a version laid beside an edited copy is named by.
 
     Returns:
-        One line for each file that was laid or replaced.
+        One line for each notebook that was laid or replaced.
     """
     work.mkdir(parents=True, exist_ok=True)
     memory = _read_memory(work)
@@ -48,7 +48,7 @@ def lay_desk(root: Path, work: Path, today: date | None = None) -> list[str]:
             name = source.relative_to(root).as_posix()
             record = memory.setdefault(name, {})
             message = _lay_file(source, work / name, record, today or date.today())
-            if message:
+            if message and source.suffix == ".ipynb":
                 messages.append(message)
     write_atomically(work / MEMORY, json.dumps(memory, indent=1) + "\n")
     write_atomically(work / CONTENTS, contents_page(root, work, memory))
