@@ -35,6 +35,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 - this is what an older Python pri
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 WINDOWS = sys.platform == "win32"
+INTERRUPTED = 130  # the exit code that shells give to Ctrl-C
 
 
 class SetupError(Exception):
@@ -76,6 +77,8 @@ def test(options: argparse.Namespace, rest: list[str]) -> int:
         started = time.perf_counter()
         code = run([script(tool), *arguments], LMCORE_DEVICE="cpu", CI="true")
         results.append((name, code, time.perf_counter() - started))
+        if code == INTERRUPTED:
+            break
     heading("summary")
     for name, code, seconds in results:
         verdict = "passed" if code == 0 else f"FAILED (exit {code})"
@@ -313,13 +316,18 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 def run(command: list[str], **changes: str) -> int:
-    """Run a command in .venv's environment, wait for it, return its exit code."""
+    """Run a command in .venv's environment, wait for it, return its exit code.
+
+    Ctrl-C reaches the command too, which decides when to end; the code is then 130.
+    """
     process = subprocess.Popen(command, cwd=ROOT, env=environment(**changes))
+    interrupted = False
     while True:
         try:
-            return process.wait()
+            code = process.wait()
+            return INTERRUPTED if interrupted else code
         except KeyboardInterrupt:
-            pass  # Ctrl-C reaches the command too, which decides when to end
+            interrupted = True
 
 
 def step(title: str, command: list[str], remedy: str = "") -> None:
@@ -405,7 +413,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         say("\nStopped. The next run takes it up again.")
-        return 130
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -292,6 +292,24 @@ def test_test_runs_what_is_asked_for(
     assert commands[0][-1] == "--lax"
 
 
+def test_ctrl_c_stops_the_parts_that_follow(
+    run: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    class Interrupted:
+        waits = 0
+
+        def wait(self) -> int:
+            self.waits += 1
+            if self.waits == 1:
+                raise KeyboardInterrupt
+            return 2  # what pytest answers to Ctrl-C
+
+    monkeypatch.setattr(run, "set_up", lambda extras, index: None)
+    monkeypatch.setattr(run.subprocess, "Popen", lambda *_, **__: Interrupted())
+    assert run.main(["test"]) == 1
+    assert "checks: 0 passed, 1 failed" in capsys.readouterr().out
+
+
 def test_arguments_are_handed_on(
     run: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
