@@ -31,8 +31,8 @@ class CharTokenizer(Tokenizer):
     Example:
         >>> tokenizer = CharTokenizer.train("hello")
         >>> tokenizer.encode("hole!")
-        [3, 4, 2, 1, 0]
-        >>> tokenizer.decode([3, 4, 2, 1])
+        [2, 4, 3, 1, 0]
+        >>> tokenizer.decode([2, 4, 3, 1])
         'hole'
     """
 

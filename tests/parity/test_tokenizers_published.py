@@ -212,6 +212,24 @@ def test_gpt2_as_vocab_and_merges(gpt2, tmp_path):
     assert loaded.to_fields() == gpt2.to_fields()
 
 
+def test_another_vocabulary_and_pattern(real_lines):
+    """cl100k's 100,256 tokens, with the expression that `tiktoken` has for them."""
+    path = get("cl100k-ranks")
+    pattern = (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+        r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    )
+    ours = ByteBPETokenizer.from_ranks(path, pattern=pattern, special_tokens=())
+    lines = [line.split() for line in path.read_bytes().splitlines()]
+    ranks = {base64.b64decode(token): int(rank) for token, rank in lines}
+    library = tiktoken.Encoding(
+        "cl100k-from-file", pat_str=pattern, mergeable_ranks=ranks, special_tokens={}
+    )
+    assert ours.vocab_size == 100_256
+    for text in [*HARD, "".join(real_lines)]:
+        assert ours.encode(text) == library.encode_ordinary(text)
+
+
 @settings(max_examples=500, deadline=None)
 @given(text=st.text(ALPHABET | st.sampled_from(" 0123456789\n")))
 def test_single_digits_as_tokenizers_splits_them(text):

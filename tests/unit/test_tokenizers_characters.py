@@ -1,5 +1,7 @@
 """Characters: the rule for unknown ones, round trips, files."""
 
+import doctest
+import importlib
 import json
 
 import numpy as np
@@ -136,3 +138,16 @@ def test_load_of_a_missing_file(tmp_path):
 def test_encode_batch():
     tokenizer = CharTokenizer.train("ab")
     assert tokenizer.encode_batch(["a", "", "ba"]) == [[1], [], [2, 1]]
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        *("characters", "byte_bpe", "patterns", "byte_alphabet"),
+        *("wordpiece", "bert_text"),
+    ],
+)
+def test_the_examples_in_docstrings(module):
+    found = doctest.testmod(importlib.import_module(f"lmcore.tokenizers.{module}"))
+    assert found.attempted > 0
+    assert found.failed == 0
