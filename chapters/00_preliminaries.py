@@ -292,7 +292,7 @@ print("autograd:", x.grad.item(), "  differences:", round(by_differences, 4))
 assert x.grad == 12 and abs(by_differences - 12) < 1e-6
 
 # %% [markdown]
-# `backward()` walks back from $y$ to everything that $y$ was made from and leaves $\partial y / \partial x$ in `x.grad`. For a tensor of many numbers, `x.grad` has the shape of `x`: one partial derivative for each number.
+# `backward()` walks back from $y$ to everything that $y$ was made from and leaves $\partial y / \partial x$ in `x.grad`. For a tensor of many numbers, `x.grad` has the shape of `x`: one partial derivative (偏导数) for each number. Together they are the **gradient** (梯度).
 
 # %%
 w = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64, requires_grad=True)

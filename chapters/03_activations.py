@@ -102,7 +102,7 @@ assert torch.equal(y, y_xor)
 #
 # $$\mathbf{h} = f(\mathbf{x}W + \mathbf{b})$$
 #
-# with $f$ applied to every number on its own. We call the argument $\mathbf{z} = \mathbf{x}W + \mathbf{b}$ the **pre-activation**. The rest of the chapter asks what $f$ should be. Two properties decide: what $f$ does to the numbers that go forward, and what its slope $f'$ does to the **gradient** (梯度) that comes back in training.
+# with $f$ applied to every number on its own. We call the argument $\mathbf{z} = \mathbf{x}W + \mathbf{b}$ the **pre-activation** (预激活值). The rest of the chapter asks what $f$ should be. Two properties decide: what $f$ does to the numbers that go forward, and what its slope $f'$ does to the **gradient** (梯度) that comes back in training.
 
 # %% [markdown]
 # ## 2 The functions and their slopes
@@ -339,7 +339,7 @@ plt.show()
 # %% [markdown]
 # ## 3 Saturation: gradients that shrink layer by layer
 #
-# A unit is **saturated** (饱和) when its input lies where the curve is flat. Numbers for the sigmoid:
+# A **unit** (神经元, one column of a layer) is **saturated** (饱和) when its input lies where the curve is flat. Numbers for the sigmoid:
 
 # %%
 at = torch.tensor([0.0, 2.0, 5.0, 10.0], dtype=f64)
@@ -348,7 +348,7 @@ for z, s in zip(at, activations.sigmoid_derivative(at), strict=True):
 assert activations.sigmoid_derivative(at[-1]) < 5e-5
 
 # %% [markdown]
-# In training the gradient travels from the loss back to the first layer. By the chain rule it is multiplied by the slope of every activation on its way. The sigmoid's slope is at most 0.25, so through $n$ of them in a row the product of slopes is at most $0.25^n$.
+# In training the gradient travels from the loss back to the first layer. By the chain rule (链式法则) it is multiplied by the slope of every activation on its way. The sigmoid's slope is at most 0.25, so through $n$ of them in a row the product of slopes is at most $0.25^n$.
 
 # %%
 for n in (1, 5, 10, 20):
@@ -432,7 +432,7 @@ plt.show()
 # %% [markdown]
 # **How to read it.** Read from right to left, the way the gradient travels; each horizontal line is a power of ten.
 #
-# One caution about $0.25^n$. It bounds the slopes, not the whole gradient. A weight matrix can stretch a vector by at most its **spectral norm** $\lVert W\rVert_2$, so what is guaranteed for a layer is $0.25\,\lVert W\rVert_2$. For our square matrices that is about twice as much as 0.25; the typical direction is stretched by about 1, which is why the measured line runs along 0.25 a layer.
+# One caution about $0.25^n$. It bounds the slopes, not the whole gradient. A weight matrix can stretch a vector by at most its **spectral norm** (谱范数) $\lVert W\rVert_2$, so what is guaranteed for a layer is $0.25\,\lVert W\rVert_2$. For our square matrices that is about twice as much as 0.25; the typical direction is stretched by about 1, which is why the measured line runs along 0.25 a layer.
 
 # %%
 W = random_stack(2, gain=1)[1]
@@ -445,7 +445,7 @@ assert 1.8 < norm < 2.1
 #
 # ReLU has slope 0 on the left. A unit whose pre-activation is negative for *every* training example outputs 0, passes no gradient, and cannot change its weights: it is **dead** (死亡).
 #
-# How does a unit get there? One large step is enough. We train one hidden layer of 100 units on 1,200 digits, 100 steps of gradient descent, with growing learning rates, and count.
+# How does a unit get there? One large step is enough. We train one hidden layer of 100 units on 1,200 digits, 100 steps of gradient descent, with growing **learning rates** (学习率, the length of a step), and count.
 
 # %%
 order = torch.randperm(len(pixels), generator=torch.Generator().manual_seed(0))
@@ -526,7 +526,7 @@ assert right < 0.5
 # %% [markdown]
 # ## 5 Initialisation against depth
 #
-# Training starts from random weights. How large should they be? Look at one layer of 128 inputs, in numbers.
+# Training starts from random weights; choosing them is called **initialisation** (初始化). How large should they be? Look at one layer of 128 inputs, in numbers.
 
 # %%
 x = torch.randn(10_000, 128, generator=generator, dtype=f64)
@@ -614,7 +614,7 @@ plt.show()
 # %% [markdown]
 # ## 6 Softmax
 #
-# The last layer of a classifier, and of every language model, has to turn scores into a **probability distribution** (概率分布): positive numbers that add up to 1. The scores are called **logits**.
+# The last layer of a classifier, and of every language model, has to turn scores into a **probability distribution** (概率分布): positive numbers that add up to 1. The scores are called **logits** (未归一化的得分).
 
 
 # %%
