@@ -21,7 +21,7 @@ import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 Pair = tuple[int, int]
 GONE = -1  # stands at the borders of words and at places that a merge used up

@@ -30,7 +30,7 @@ from collections.abc import Iterable, Sequence
 from math import log
 from typing import Literal
 
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from lmcore.config import require
 from lmcore.tokenizers.bpe_train import Pair, PairTable
