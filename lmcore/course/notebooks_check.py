@@ -76,8 +76,14 @@ class Report:
 
 
 def is_reference_platform(root: Path) -> bool:
-    """Whether outputs are compared here: Linux on x86-64 with the pinned torch."""
+    """Whether outputs are compared here: where the stored ones were made.
+
+    That is Linux on x86-64, with the oldest Python that the course supports (its own
+    documentation, which chapters read, differs between versions) and the pinned torch.
+    """
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        return False
+    if sys.version_info[:2] != (3, 11):
         return False
     pins = root / "constraints.txt"
     torch = f"torch=={version('torch').split('+')[0]}"
