@@ -20,6 +20,7 @@ Reference: Bojanowski, Grave, Joulin & Mikolov (2017), "Enriching word vectors w
 subword information", section 3.2.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -140,7 +141,8 @@ class FastText(Word2Vec):
         """The means of the words' rows; each distinct word is worked out once."""
         distinct, place = ids.unique(return_inverse=True)
         rows, starts, _ = self.rows_of_ids(distinct)
-        return F.embedding_bag(rows, self.v, starts, mode="mean")[place]
+        means = F.embedding_bag(rows, self.v, starts, mode="mean")
+        return F.embedding(place, means)
 
     def add_to_inputs(
         self, ids: Int[Tensor, "N"], values: Float[Tensor, "N D"]
@@ -163,6 +165,10 @@ class FastText(Word2Vec):
         rule = f"have at least {self.config.min_n - 2} characters"
         require(len(rows) > 0, "word", word, rule)
         return self.v[rows].mean(dim=0).cpu().numpy()
+
+    def vectors_of(self, words: Sequence[str]) -> WordVectors:
+        """A table of any words, seen or not."""
+        return WordVectors(words, np.stack([self.vector(word) for word in words]))
 
     def vectors(self) -> WordVectors:
         """The vectors of the vocabulary as a table to ask questions of."""

@@ -32,7 +32,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from tqdm.auto import tqdm
+from torch.nn import functional as F
+from tqdm import tqdm
 
 from lmcore.config import Config, require
 from lmcore.models.word_corpus import Vocabulary, WordStream
@@ -51,7 +52,7 @@ class GloVeConfig(Config):
             billions of words; a small corpus wants less.
         n_epochs: Passes over the pairs.
         batch_size: Pairs per step.
-        lr: AdaGrad's learning rate.
+        lr: AdaGrad's learning rate. The paper's 0.05 is for one pair a step.
         seed: Of the vectors and of the order of the pairs.
     """
 
@@ -60,8 +61,8 @@ class GloVeConfig(Config):
     min_count: int = 5
     x_max: float = 10.0
     n_epochs: int = 25
-    batch_size: int = 4096
-    lr: float = 0.05
+    batch_size: int = 16384
+    lr: float = 0.1
     seed: int = 0
 
     def validate(self) -> None:
@@ -266,8 +267,9 @@ class GloVe:
         self, i: Int[Tensor, "N"], j: Int[Tensor, "N"], x: Float[Tensor, "N"]
     ) -> Float[Tensor, ""]:
         """One AdaGrad step on a batch of pairs; returns J / 2 before it."""
-        w, b = self.w.theta[i].split([self.config.d_model, 1], dim=1)
-        w_tilde, b_tilde = self.w_tilde.theta[j].split([self.config.d_model, 1], dim=1)
+        sizes = [self.config.d_model, 1]
+        w, b = F.embedding(i, self.w.theta).split(sizes, dim=1)
+        w_tilde, b_tilde = F.embedding(j, self.w_tilde.theta).split(sizes, dim=1)
         loss, grad_w, grad_w_tilde, grad_b = least_squares(
             w, w_tilde, b.squeeze(1), b_tilde.squeeze(1), x, self.config.x_max
         )

@@ -10,19 +10,17 @@ word that stands there with K words drawn at random instead:
     skip-gram   x = v_c, once for each word c in the window around w
     CBOW        x = the mean of v_c over the window ("continuous bag of words")
 
-Both are written as a small table for each position: its inputs x (C rows in skip-gram,
-one in CBOW) against its targets (the word and the K drawn ones), with label y = 1 for
-the word. With the scores s = x·u, the whole gradient is one line:
+So a case is one x against its targets (the word and the K drawn ones), with label y = 1
+for the word. With the scores s = x·u, the whole gradient is one line:
 
-    e = σ(s) - y;    ∂L/∂x = Σ_k e_k u_k;    ∂L/∂u_k = Σ_x e_k x
+    e = σ(s) - y;    ∂L/∂x = Σ_k e_k u_k;    ∂L/∂u_k = e_k x
 
 Only the rows of v and u that a batch touches change: their gradients are added where
 they belong (``scatter_add``), and the other rows of the two tables are never read.
 
 In the paper's skip-gram the centre predicts its neighbours; here, as in the authors'
-program, the neighbours predict the centre. The pairs are the same. All neighbours of a
-position share its K drawn words, which turns the work into matrix products (Ji et al.,
-2016). What is drawn, and how, stands in ``word_windows``.
+program, the neighbours predict the centre. The pairs are the same. What is drawn, and
+how, stands in ``word_windows``.
 
 The mean in CBOW gives each input 1/C of the gradient. The authors' program and gensim
 leave the 1/C out; the gradient here is the exact one, and it wants a larger learning
@@ -31,9 +29,8 @@ rate (İrsoy et al., 2021).
 References: Mikolov, Chen, Corrado & Dean (2013a), "Efficient estimation of word
 representations in vector space"; Mikolov, Sutskever, Chen, Corrado & Dean (2013b),
 "Distributed representations of words and phrases and their compositionality",
-equation 4; Ji, Satish, Li & Dubey (2016), "Parallelizing word2vec in shared and
-distributed memory"; İrsoy, Benton & Stratos (2021), "Corrected CBOW performs as well
-as skip-gram".
+equation 4; İrsoy, Benton & Stratos (2021), "Corrected CBOW performs as well as
+skip-gram".
 """
 
 import math
@@ -44,7 +41,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from lmcore.config import Config, require
 from lmcore.models.word_corpus import Vocabulary, WordStream
@@ -66,9 +63,9 @@ class Word2VecConfig(Config):
         min_count: Rarer words get no vector.
         subsample: Relative frequency above which occurrences are dropped; 0 for none.
         n_epochs: Passes over the text.
-        batch_size: Positions in the text per step. Their gradients are added up, so
-            with few different words a large batch takes too long a step: use 16 for a
-            vocabulary of 20 words.
+        batch_size: Cases per step: pairs of words in skip-gram, positions in CBOW.
+            Their gradients are added up, so with few different words a large batch
+            takes too long a step: use 16 for a vocabulary of 20 words.
         lr: Learning rate at the start; it falls in a straight line to ``min_lr``.
         min_lr: Learning rate at the end.
         seed: Of the vectors and of everything drawn.
@@ -81,7 +78,7 @@ class Word2VecConfig(Config):
     min_count: int = 5
     subsample: float = 1e-3
     n_epochs: int = 5
-    batch_size: int = 256
+    batch_size: int = 1024
     lr: float = 0.025
     min_lr: float = 1e-4
     seed: int = 0
@@ -112,28 +109,28 @@ class Word2VecConfig(Config):
 
 
 def negative_sampling(
-    x: Float[Tensor, "P C D"],
+    x: Float[Tensor, "P D"],
     u: Float[Tensor, "P K D"],
     labels: Float[Tensor, "P K"],
-    counts: Bool[Tensor, "P C K"],
-) -> tuple[Float[Tensor, ""], Float[Tensor, "P C D"], Float[Tensor, "P K D"]]:
-    """The loss of P positions and its gradient, by hand.
+    counts: Bool[Tensor, "P K"],
+) -> tuple[Float[Tensor, ""], Float[Tensor, "P D"], Float[Tensor, "P K D"]]:
+    """The loss of P cases and its gradient, by hand.
 
     Args:
         x: Input vectors.
         u: Vectors of the targets: the real word and the drawn ones.
-        labels: 1 for the real word, 0 for a drawn one.
-        counts: False where an input is missing, or a drawn word is the real one.
+        labels: y, 1 for the real word, 0 for a drawn one.
+        counts: False where a target does not count: a drawn word is the real one.
 
     Returns:
-        The loss summed over all pairs (nats), ∂L/∂x and ∂L/∂u.
+        The loss summed over all scores (nats), ∂L/∂x and ∂L/∂u.
     """
-    scores = x @ u.transpose(1, 2)  # (P, C, K)
-    y = labels.unsqueeze(1)  # (P, 1, K)
+    scores = (x.unsqueeze(1) @ u.transpose(1, 2)).squeeze(1)  # (P, K)
     # -log σ(s) = softplus(-s), and -log σ(-s) = softplus(s) = softplus(-s) + s
-    loss = ((F.softplus(-scores) + (1 - y) * scores) * counts).sum()
-    error = (torch.sigmoid(scores) - y) * counts  # (P, C, K)
-    return loss, error @ u, error.transpose(1, 2) @ x
+    loss = ((F.softplus(-scores) + (1 - labels) * scores) * counts).sum()
+    error = (torch.sigmoid(scores) - labels) * counts  # (P, K)
+    grad_x = (error.unsqueeze(1) @ u).squeeze(1)  # (P, D)
+    return loss, grad_x, error.unsqueeze(-1) * x.unsqueeze(1)
 
 
 def add_rows(
@@ -154,7 +151,7 @@ class Word2Vec:
         vocabulary: Its words.
         v: (V, D) input vectors, the ones that are used afterwards.
         u: (V, D) output vectors.
-        losses: Mean loss per pair (nats), one number for each epoch.
+        losses: Mean loss per score (nats), one number for each epoch.
     """
 
     def __init__(
@@ -207,10 +204,11 @@ class Word2Vec:
         total = config.n_epochs * len(stream)
         with tqdm(total=total, unit="word", disable=not progress) as bar:
             for epoch in range(config.n_epochs):
-                loss, n_pairs = 0.0, 0
+                loss, n_scores = 0.0, 0
                 batches = window_batches(
                     stream,
                     self.vocabulary.counts,
+                    pairs=config.architecture == "skipgram",
                     window=config.window,
                     n_negatives=config.n_negatives,
                     subsample=config.subsample,
@@ -220,10 +218,10 @@ class Word2Vec:
                 for batch, share in batches:
                     done = (epoch + share) / config.n_epochs
                     lr = config.lr + done * (config.min_lr - config.lr)
-                    batch_loss, batch_pairs = self.step(batch.to(self.device), lr)
-                    loss, n_pairs = loss + float(batch_loss), n_pairs + batch_pairs
+                    batch_loss, batch_scores = self.step(batch.to(self.device), lr)
+                    loss, n_scores = loss + float(batch_loss), n_scores + batch_scores
                     bar.update(round(done * total) - bar.n)
-                self.losses.append(loss / max(n_pairs, 1))
+                self.losses.append(loss / max(n_scores, 1))
                 rule = "be smaller, or batch_size: the vectors diverged"
                 require(math.isfinite(loss), "lr", config.lr, rule)
             bar.update(total - bar.n)
@@ -232,41 +230,36 @@ class Word2Vec:
         """One step of gradient descent.
 
         Returns:
-            The summed loss before the step, and the number of pairs in it.
+            The summed loss before the step, and the number of scores in it.
         """
-        loss, n_pairs, grad_v, grad_u = self.gradients(batch)
+        loss, n_scores, grad_v, grad_u = self.gradients(batch)
         add_rows(self.u, batch.targets.flatten(), -lr * grad_u.flatten(0, 1))
-        self.add_to_inputs(batch.contexts[batch.present], -lr * grad_v)
-        return loss, n_pairs
+        self.add_to_inputs(batch.contexts.flatten(), -lr * grad_v.flatten(0, 1))
+        return loss, n_scores
 
     def gradients(
         self, batch: WindowBatch
-    ) -> tuple[Float[Tensor, ""], int, Float[Tensor, "N D"], Float[Tensor, "P K D"]]:
-        """Loss, pairs, and gradients of the N present inputs and of the targets."""
-        targets = batch.targets
-        x = self.look_up(batch.contexts)  # (P, C, D)
-        u = self.u[targets]  # (P, K, D)
-        mask = batch.present.unsqueeze(-1)  # (P, C, 1)
-        n_present = mask.sum(1, keepdim=True).clamp(min=1)  # (P, 1, 1)
-        if self.config.architecture == "cbow":
-            x = (x * mask).sum(1, keepdim=True) / n_present  # (P, 1, D)
-            used = mask.any(1, keepdim=True)  # (P, 1, 1)
-        else:
-            used = mask
-        labels = torch.zeros_like(targets, dtype=x.dtype)
+    ) -> tuple[Float[Tensor, ""], int, Float[Tensor, "P C D"], Float[Tensor, "P K D"]]:
+        """Loss, scores, and gradients of inputs (0 where one is missing) and targets.
+
+        One function for both architectures: skip-gram's x is the mean of one vector.
+        """
+        targets, mask = batch.targets, batch.present.unsqueeze(-1)  # (P, C, 1)
+        share = mask / mask.sum(1, keepdim=True).clamp(min=1)  # (P, C, 1): 1/C or 0
+        share = share.to(self.u.dtype)
+        x = (self.look_up(batch.contexts) * share).sum(1)  # (P, D)
+        u = F.embedding(targets, self.u)  # (P, K, D); the rows u[targets], faster
+        labels = torch.zeros_like(targets, dtype=u.dtype)
         labels[:, 0] = 1
-        drawn_itself = targets == targets[:, :1]
-        drawn_itself[:, 0] = False
-        counts = used & ~drawn_itself.unsqueeze(1)  # (P, C or 1, K)
+        counts = targets != targets[:, :1]  # a drawn word that is the real one: no
+        counts[:, 0] = True
+        counts &= batch.present.any(1, keepdim=True)
         loss, grad_x, grad_u = negative_sampling(x, u, labels, counts)
-        if self.config.architecture == "cbow":
-            every = (-1, batch.contexts.shape[1], -1)
-            grad_x = (grad_x / n_present).expand(every)  # (P, C, D)
-        return loss, int(counts.sum()), grad_x[batch.present], grad_u
+        return loss, int(counts.sum()), grad_x.unsqueeze(1) * share, grad_u
 
     def look_up(self, ids: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape D"]:
         """The input vectors of some words."""
-        return self.v[ids]
+        return F.embedding(ids, self.v)
 
     def add_to_inputs(
         self, ids: Int[Tensor, "N"], values: Float[Tensor, "N D"]

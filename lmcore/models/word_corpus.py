@@ -5,10 +5,12 @@ word stands in, so that a window never reaches into another sentence. Words seen
 than ``min_count`` times are dropped before any window is cut: a vector could not be
 learnt for them, and their neighbours move together.
 
+    sentences = split_sentences(text)
     vocabulary = Vocabulary.count(sentences, min_count=5)
     stream = vocabulary.encode(sentences)
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +21,22 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from lmcore.config import require
+
+WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")  # letters, with apostrophes inside
+PARAGRAPH = re.compile(r"\n\s*\n")
+
+
+def split_sentences(text: str) -> list[list[str]]:
+    r"""A text as lists of lower-case words, one list for each paragraph.
+
+    A paragraph ends at an empty line: in a play, with a speech. Punctuation and digits
+    are dropped. Languages that put no spaces between words need another splitter.
+
+    >>> split_sentences("To be, or not:\n\nthat's it.")
+    [['to', 'be', 'or', 'not'], ["that's", 'it']]
+    """
+    paragraphs = (WORD.findall(part.lower()) for part in PARAGRAPH.split(text))
+    return [words for words in paragraphs if words]
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,15 @@
 Idea: a word is known by its neighbours ("You shall know a word by the company it
 keeps", Firth, 1957). word2vec and FastText learn from many small cases of the form
 
-    contexts   the words within reach of a position; the reach is drawn anew from 1 to
-               ``window``, so that near neighbours count more
+    contexts   words within reach of a position: all of them in CBOW, one in skip-gram
+               (so a position makes as many cases as it has neighbours); the reach is
+               drawn anew from 1 to ``window``, so that near neighbours count more
     targets    the word that stands there, then K *negatives*: words drawn at random,
                p(word) proportional to count^0.75, which lifts rare words a little
+
+The order of the cases is random. That matters in skip-gram: the neighbours of one
+position say nearly the same, and in one batch they would all be answered at once, in
+full, where one after another each would find less left to correct.
 
 Before a pass each occurrence of a word of relative frequency f stays with probability
 
@@ -29,13 +34,15 @@ from torch import Tensor
 from lmcore.config import require
 from lmcore.models.word_corpus import WordStream
 
+POSITIONS_AT_A_TIME = 50_000  # whose pairs are shuffled together; bounds the memory
+
 
 @dataclass(frozen=True)
 class WindowBatch:
-    """P positions of a text and what a step learns from each.
+    """P cases that a step learns from.
 
     Attributes:
-        contexts: (P, C) the words around.
+        contexts: (P, C) the words around; C = 1 in skip-gram.
         present: (P, C) True where there is one.
         targets: (P, 1 + K) the word that stands there, then the negatives.
     """
@@ -54,6 +61,7 @@ def window_batches(
     stream: WordStream,
     counts: Sequence[int],
     *,
+    pairs: bool,
     window: int,
     n_negatives: int,
     subsample: float,
@@ -65,41 +73,61 @@ def window_batches(
     Args:
         stream: The corpus, on the CPU.
         counts: Occurrences of each word of the vocabulary.
+        pairs: One neighbour a case (skip-gram) instead of all (CBOW).
         window: The furthest neighbour, in words.
         n_negatives: K.
         subsample: t; 0 keeps every word.
-        batch_size: P; the last batch may be smaller.
+        batch_size: P; some batches may be smaller.
         generator: Of everything drawn here.
 
     Yields:
         A batch, and the share of the pass that was done before it.
     """
     keep = torch.from_numpy(keep_probabilities(counts, subsample))
-    cumulative = torch.from_numpy(noise_cumulative(counts))
+    table = torch.from_numpy(noise_table(counts))
     survives = torch.rand(len(stream), generator=generator) < keep[stream.ids]
     text = stream.keep(survives)
-    order = torch.randperm(len(text), generator=generator)
-    for start in range(0, len(text), batch_size):
-        positions = order[start : start + batch_size]  # (P,)
+    done = 0
+    for positions in torch.randperm(len(text), generator=generator).split(
+        POSITIONS_AT_A_TIME
+    ):
         reach = torch.randint(1, window + 1, positions.shape, generator=generator)
-        contexts, present = context_ids(text, positions, reach)
-        negatives = draw_negatives(cumulative, len(positions), n_negatives, generator)
-        targets = torch.cat([text.ids[positions].unsqueeze(1), negatives], dim=1)
-        yield WindowBatch(contexts, present, targets), start / len(text)
+        contexts, present = context_ids(text, positions, reach)  # (N, C)
+        words = text.ids[positions]  # (N,)
+        if pairs:
+            rows, columns = present.nonzero(as_tuple=True)
+            order = torch.randperm(len(rows), generator=generator)
+            rows, columns = rows[order], columns[order]
+            contexts = contexts[rows, columns].unsqueeze(1)  # (N, 1)
+            present = torch.ones_like(contexts, dtype=torch.bool)
+            words = words[rows]
+        negatives = draw_negatives(table, len(words), n_negatives, generator)
+        targets = torch.cat([words.unsqueeze(1), negatives], dim=1)  # (N, 1 + K)
+        for start in range(0, len(words), batch_size):
+            cut = slice(start, start + batch_size)
+            share = (done + len(positions) * start / len(words)) / len(text)
+            yield WindowBatch(contexts[cut], present[cut], targets[cut]), share
+        done += len(positions)
 
 
-def noise_cumulative(counts: Sequence[int]) -> Float[np.ndarray, "V"]:
-    """P(number of the drawn word <= k), for p(k) proportional to count^0.75."""
+def noise_table(counts: Sequence[int]) -> Int[np.ndarray, "M"]:
+    """Word numbers, each as often as its share of p(k) proportional to count^0.75.
+
+    A word drawn from a random place of the table is a word drawn from p. The table has
+    M = 2^20 places (more for a large vocabulary), so that p is exact to one in M.
+    """
     weights = np.asarray(counts, dtype=np.float64) ** 0.75
-    return np.cumsum(weights) / weights.sum()
+    size = max(2**20, 64 * len(weights))
+    up_to = np.cumsum(weights) / weights.sum() * size  # where each word's places end
+    numbers = np.searchsorted(up_to, np.arange(size) + 0.5)
+    return np.minimum(numbers, len(weights) - 1).astype(np.int32)
 
 
 def draw_negatives(
-    cumulative: Float[Tensor, "V"], n: int, k: int, generator: torch.Generator
+    table: Int[Tensor, "M"], n: int, k: int, generator: torch.Generator
 ) -> Int[Tensor, "n k"]:
-    """Draw words: a uniform number falls into a word's share of the way from 0 to 1."""
-    drawn = torch.rand(n, k, generator=generator, dtype=torch.float64)
-    return torch.searchsorted(cumulative, drawn).clamp(max=len(cumulative) - 1)
+    """Draw n times k words from the table."""
+    return table[torch.randint(len(table), (n, k), generator=generator)].long()
 
 
 def keep_probabilities(

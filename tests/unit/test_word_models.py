@@ -1,20 +1,23 @@
 """Corpus, windows, and the behaviour of the three methods and the neural n-gram."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
 
 from lmcore.losses import cross_entropy
+from lmcore.models import word_windows
 from lmcore.models.fasttext import FastText, FastTextConfig, fnv1a, pieces
 from lmcore.models.glove import GloVe, GloVeConfig, count_cooccurrences
 from lmcore.models.neural_ngram import NeuralNGram, NeuralNGramConfig
 from lmcore.models.word2vec import Word2Vec, Word2VecConfig
-from lmcore.models.word_corpus import Vocabulary, WordStream
+from lmcore.models.word_corpus import Vocabulary, WordStream, split_sentences
 from lmcore.models.word_windows import (
     context_ids,
     draw_negatives,
     keep_probabilities,
-    noise_cumulative,
+    noise_table,
     window_batches,
 )
 
@@ -41,6 +44,14 @@ def separation(vectors):
     land = [vectors.unit[vectors.row(f"land{i}")] for i in range(8)]
     inside = np.mean([a @ b for side in (sea, land) for a in side for b in side])
     return inside - np.mean([a @ b for a in sea for b in land])
+
+
+def test_paragraphs_become_sentences_of_lower_case_words():
+    text = "O, that's\nHAMLET's  café-bar.\n \n\n1603: 'Tis he_!\n\n--\n"
+    assert split_sentences(text) == [
+        ["o", "that's", "hamlet's", "café", "bar"],
+        ["tis", "he"],
+    ]
 
 
 def test_the_vocabulary_is_sorted_by_frequency_and_cut():
@@ -77,35 +88,52 @@ def test_windows_stop_at_sentences_and_at_their_reach():
 
 def test_negatives_follow_count_to_the_three_quarters():
     counts = [8000, 1000, 100, 1]
-    cumulative = torch.from_numpy(noise_cumulative(counts))
+    table = torch.from_numpy(noise_table(counts))
     generator = torch.Generator().manual_seed(0)
-    drawn = draw_negatives(cumulative, 40_000, 5, generator)
+    drawn = draw_negatives(table, 40_000, 5, generator)
     share = torch.bincount(drawn.flatten(), minlength=4) / drawn.numel()
     expected = np.array(counts) ** 0.75 / (np.array(counts) ** 0.75).sum()
     assert np.abs(share.numpy() - expected).max() < 0.004  # about 4 standard errors
-    assert cumulative[-1] == pytest.approx(1)
+    places = torch.bincount(table, minlength=4) / len(table)
+    assert np.abs(places.numpy() - expected).max() < 1e-6
 
 
-def test_a_pass_visits_every_position_once_if_nothing_is_dropped():
+@pytest.mark.parametrize("size", [3, 50_000])
+@pytest.mark.parametrize("pairs", [True, False])
+def test_a_pass_visits_every_neighbourhood_once(pairs, size, monkeypatch):
+    monkeypatch.setattr(word_windows, "POSITIONS_AT_A_TIME", size)
     vocabulary = Vocabulary.count(SENTENCES, min_count=1)
     stream = vocabulary.encode(SENTENCES)
+    expected = Counter()
+    for sentence in SENTENCES:
+        numbers = [vocabulary.index[word] for word in sentence]
+        for t, word in enumerate(numbers):
+            around = sorted(numbers[max(0, t - 1) : t] + numbers[t + 1 : t + 2])
+            cases = [[c] for c in around] if pairs else [around]
+            expected.update((word, *case) for case in cases)
     batches = list(
         window_batches(
             stream,
             vocabulary.counts,
-            window=2,
+            pairs=pairs,
+            window=1,
             n_negatives=3,
             subsample=0,
             batch_size=4,
             generator=torch.Generator().manual_seed(0),
         )
     )
-    centres = torch.cat([batch.targets[:, 0] for batch, _ in batches])
-    assert sorted(centres.tolist()) == sorted(stream.ids.tolist())
-    assert [batch.targets.shape for batch, _ in batches] == [(4, 4)] * 3 + [(3, 4)]
-    assert [share for _, share in batches] == pytest.approx(
-        [0, 4 / 15, 8 / 15, 12 / 15]
-    )
+    found = Counter()
+    for batch, share in batches:
+        assert 0 <= share < 1 and len(batch.targets) <= 4
+        assert batch.targets.shape[1] == 1 + 3
+        for row, there, target in zip(
+            batch.contexts, batch.present, batch.targets, strict=True
+        ):
+            found[(int(target[0]), *sorted(row[there].tolist()))] += 1
+    assert found == expected
+    shares = [share for _, share in batches]
+    assert shares[0] == 0 and shares == sorted(shares)
 
 
 @pytest.mark.parametrize("architecture", ["skipgram", "cbow"])
@@ -189,6 +217,7 @@ def test_fasttext_has_vectors_for_unseen_words_and_they_are_near_their_kin():
     assert separation(vectors) > 0.5
     np.testing.assert_allclose(model.vector("sea3"), vectors["sea3"], atol=1e-6)
     assert "seaside" not in vectors
+    assert model.vectors_of(["seaside", "sea3"]).similarity("seaside", "sea3") > 0.5
     nearest = [word for word, _ in vectors.nearest(model.vector("seaside"), k=5)]
     assert all(word.startswith("sea") for word in nearest)
     with pytest.raises(ValueError, match="at least 1 characters"):
