@@ -67,6 +67,15 @@ def doctor(options: argparse.Namespace, rest: list[str]) -> int:
     return run([script("lmcore"), "doctor", *rest])
 
 
+def bench(options: argparse.Namespace, rest: list[str]) -> int:
+    """Measure lmcore beside its peers: bench bench_ngram; without a name, list them."""
+    files = {path.stem: path for path in sorted((ROOT / "benchmarks").glob("*.py"))}
+    if not rest or rest[0] not in files:
+        say(f"Name one of: {', '.join(files)}")
+        return 2 if rest else 0
+    return run([python(), str(files[rest[0]]), *rest[1:]])
+
+
 def test(options: argparse.Namespace, rest: list[str]) -> int:
     """Run every check, all of them even if one fails, and sum up."""
     parts = checks(options.lax)
@@ -105,6 +114,7 @@ COMMANDS = {
     "test": (test, {"course", "dev"}, False),
     "notebooks": (notebooks, {"course", "dev"}, True),
     "author": (author, {"course", "dev"}, True),
+    "bench": (bench, {"course", "bench"}, True),
     "doctor": (doctor, {"course"}, True),
 }
 

@@ -319,6 +319,17 @@ def test_arguments_are_handed_on(
     assert commands == [["lmcore", "notebooks", "build", "03"]]
 
 
+def test_bench_runs_what_exists(
+    run: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    code, commands = outcome(run, monkeypatch, "bench", "bench_ngram", "--rounds", "5")
+    assert code == 0
+    assert Path(commands[0][1]) == ROOT / "benchmarks" / "bench_ngram.py"
+    assert commands[0][2:] == ["--rounds", "5"]
+    assert outcome(run, monkeypatch, "bench", "nothing") == (2, [])
+    assert "Name one of: " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("arguments", [[], ["learn"], ["test", "--lay"], ["test", "x"]])
 def test_what_run_does_not_know_is_refused(
     run: ModuleType,
