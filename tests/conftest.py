@@ -9,6 +9,7 @@ it refuses shapes itself too, its test asks for the fixture ``unchecked_shapes``
 import os
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import get_args
 
 import jaxtyping
@@ -42,6 +43,8 @@ def check_shapes(function: Callable) -> Callable:
 sys.modules["lmcore_tests"] = sys.modules[__name__]  # the hook imports it by this name
 install_import_hook("lmcore", "lmcore_tests.check_shapes")
 
+from lmcore.assets import AssetError, fetch  # noqa: E402 - after the hook
+
 
 @pytest.fixture
 def unchecked_shapes() -> Iterator[None]:
@@ -49,3 +52,22 @@ def unchecked_shapes() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="session")
+def real_asset() -> Callable[[str], Path]:
+    """Fetches an asset by name; without a network, a test that asks for it is skipped.
+
+    ``.ci/run`` sets LMCORE_ALL_ASSETS: there, a file that cannot be had is a failure,
+    and tests of the large files run too.
+    """
+
+    def fetch_or_skip(name: str) -> Path:
+        try:
+            return fetch(name)
+        except AssetError as error:
+            if os.environ.get("LMCORE_ALL_ASSETS"):
+                raise
+            pytest.skip(str(error))
+
+    return fetch_or_skip

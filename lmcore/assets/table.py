@@ -47,7 +47,7 @@ TABLE = (
             5_416_192,
             "f393d09d07ea4d0e19957838046b3601ad09e0a5bd1c5ad0454240eacff393be",
         ),
-        chapters=(1, 2, 3, 4),
+        chapters=(1, 2),
     ),
     Asset(
         name="sanguo",
@@ -111,7 +111,6 @@ TABLE = (
             778_742,
             "d1bb6dbc1dbf2b71ebd483e6747d10d8f91a29521075cee01377448c699f7cf0",
         ),
-        chapters=(2,),
     ),
     Asset(
         name="bert-uncased-vocab",
@@ -119,7 +118,6 @@ TABLE = (
         licence="Apache-2.0",
         members=_FILES["bert-uncased-vocab"],
         archive=MINILM,
-        chapters=(2,),
     ),
     # --- models
     Asset(

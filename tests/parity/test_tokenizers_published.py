@@ -22,7 +22,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
-from lmcore.assets import AssetError, fetch
 from lmcore.tokenizers import ByteBPETokenizer, WordPieceTokenizer
 from lmcore.tokenizers.bert_text import split_words
 from lmcore.tokenizers.byte_alphabet import show
@@ -67,20 +66,13 @@ BLOCKS = [
 ]
 
 
-def get(name):
-    try:
-        return fetch(name)
-    except AssetError as error:
-        pytest.skip(f"{name}: {error}")
-
-
 @pytest.fixture(scope="module")
-def real_lines():
+def real_lines(real_asset):
     """Lines of four real texts: English, code, Shakespeare, Chinese."""
     library = Path(sysconfig.get_paths()["stdlib"])
     modules = ["argparse", "typing", "pickle", "_pydecimal", "html/entities", "tarfile"]
-    plays = get("shakespeare")
-    novel = json.loads(get("sanguo").read_text("utf-8"))
+    plays = real_asset("shakespeare")
+    novel = json.loads(real_asset("sanguo").read_text("utf-8"))
     texts = {
         "reference": "\n".join(pydoc_data.topics.topics.values()),
         "code": "".join((library / f"{m}.py").read_text("utf-8") for m in modules),
@@ -100,8 +92,8 @@ def real_lines():
 
 
 @pytest.fixture(scope="module")
-def ranks_path():
-    return get("gpt2-ranks")
+def ranks_path(real_asset):
+    return real_asset("gpt2-ranks")
 
 
 @pytest.fixture(scope="module")
@@ -212,9 +204,9 @@ def test_gpt2_as_vocab_and_merges(gpt2, tmp_path):
     assert loaded.to_fields() == gpt2.to_fields()
 
 
-def test_another_vocabulary_and_pattern(real_lines):
+def test_another_vocabulary_and_pattern(real_lines, real_asset):
     """cl100k's 100,256 tokens, with the expression that `tiktoken` has for them."""
-    path = get("cl100k-ranks")
+    path = real_asset("cl100k-ranks")
     pattern = (
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
         r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -248,8 +240,8 @@ def test_single_digits_as_tokenizers_splits_them(text):
 
 
 @pytest.fixture(scope="module")
-def vocab_path():
-    return get("bert-uncased-vocab")
+def vocab_path(real_asset):
+    return real_asset("bert-uncased-vocab")
 
 
 @pytest.fixture(scope="module")

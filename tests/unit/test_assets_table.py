@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lmcore import cli
-from lmcore.assets import ASSETS, AssetError, fetch, is_cached, needed_by_the_book
+from lmcore.assets import ASSETS, is_cached, needed_by_the_book
 from lmcore.assets.table import read_members
 
 run = CliRunner()
@@ -36,13 +36,11 @@ def test_every_listed_file_belongs_to_an_asset():
 
 @pytest.mark.assets
 @pytest.mark.parametrize("name", ASSETS)
-def test_the_real_file_can_be_had(name):
-    if not (is_cached(name) or name in needed_by_the_book() or os.environ.get("CI")):
+def test_the_real_file_can_be_had(name, real_asset):
+    wanted = name in needed_by_the_book() or os.environ.get("LMCORE_ALL_ASSETS")
+    if not (is_cached(name) or wanted):
         pytest.skip(f"{name} is not in the cache: lmcore fetch --all gets it")
-    try:
-        path = fetch(name)
-    except AssetError as error:
-        pytest.skip(str(error))
+    path = real_asset(name)
     asset = ASSETS[name]
     found = path.parent if path.is_file() else path
     sizes = {

@@ -1,16 +1,12 @@
 import pytest
 
 from lmcore import data
-from lmcore.assets import AssetError, fetch
 from lmcore.data.corpora import TEST_WORKS, VALIDATION_WORKS
 
 
 @pytest.fixture
-def shakespeare_is_here():
-    try:
-        fetch("shakespeare")
-    except AssetError as error:
-        pytest.skip(str(error))
+def shakespeare_is_here(real_asset):
+    real_asset("shakespeare")
 
 
 def eight_grams(text):
@@ -52,11 +48,9 @@ def test_no_gutenberg_header_is_left(shakespeare_is_here):
 
 
 @pytest.mark.assets
-def test_chinese_novel():
-    try:
-        novel = data.chinese_novel()
-    except AssetError as error:
-        pytest.skip(str(error))
+def test_chinese_novel(real_asset):
+    real_asset("sanguo")
+    novel = data.chinese_novel()
     assert len(novel.parts) == 120
     assert sum(map(len, novel.parts.values())) == 599_828
     assert novel.parts["chapter_001"].startswith("第一回")

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from lmcore.assets import AssetError
 from lmcore.data import course_corpus, shakespeare
 from lmcore.metrics import bits_per_byte
 from lmcore.models.ngram import NGram
@@ -15,11 +14,9 @@ pytestmark = pytest.mark.assets
 RESULTS = Path(__file__).parents[2] / "results"
 
 
-def load(corpus):
-    try:
-        return corpus()
-    except AssetError as error:
-        pytest.skip(str(error).splitlines()[0])
+@pytest.fixture(autouse=True)
+def corpus_is_here(real_asset):
+    real_asset("shakespeare")
 
 
 def bits(model, ids, n_bytes):
@@ -28,7 +25,7 @@ def bits(model, ids, n_bytes):
 
 def test_course_corpus_equals_kenlm_and_the_scoreboard():
     """kenlm's lmplz 0.3.0 gives 2.2134 on the same text (ngram_against_kenlm.py)."""
-    splits = load(course_corpus)
+    splits = course_corpus()
     test = splits.test.encode()
     counts = NGramCounts(splits.train.encode(), 5)
     modified = bits(NGram.from_counts(counts, "modified_kneser_ney"), test, len(test))
@@ -50,7 +47,7 @@ def test_held_out_play_against_an_independent_measure():
     plays that it did not name. Plays differ (2.10 to 2.45 at order 5), so this says
     that the figures are of the right size; kenlm's, above, that they are right.
     """
-    parts = dict(load(shakespeare).parts)
+    parts = dict(shakespeare().parts)
     play = parts.pop("tempest")
     counts = NGramCounts([text.encode() for text in parts.values()], 7)
     test = play.encode()

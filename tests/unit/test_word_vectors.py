@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lmcore.assets import AssetError, fetch
 from lmcore.models import word_evaluation as evaluation
 from lmcore.models.parquet_strings import read_strings, run_lengths, unsnap
 from lmcore.models.word_vectors import WordVectors
@@ -20,19 +19,13 @@ TABLE = WordVectors(
 
 
 @pytest.fixture(scope="module")
-def glove_folder():
-    try:
-        return fetch("glove")
-    except AssetError as error:
-        pytest.skip(str(error))
+def glove_folder(real_asset):
+    return real_asset("glove")
 
 
 @pytest.fixture(scope="module")
-def relations():
-    try:
-        return fetch("word-relations")
-    except AssetError as error:
-        pytest.skip(str(error))
+def relations(real_asset):
+    return real_asset("word-relations")
 
 
 def test_similarity_is_the_cosine_whatever_the_lengths():
