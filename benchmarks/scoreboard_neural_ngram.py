@@ -6,9 +6,9 @@ read once, at the end.
 
     python benchmarks/scoreboard_neural_ngram.py
 
-About six minutes on one quiet CPU core. Its time is the processor's, on one thread: what
-the clock would show with nothing else running. Writes its row of
-results/scoreboard.json, and results/neural_ngram.json (settings, losses, machine, date).
+About six minutes on one quiet CPU core. Its time is the processor's, on one thread:
+what the clock would show with nothing else running. Writes its row of
+results/scoreboard.json, and results/neural_ngram.json (settings, losses, machine).
 """
 
 import argparse

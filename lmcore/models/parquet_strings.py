@@ -1,8 +1,8 @@
 """The strings of a one-column Parquet file, without a Parquet library.
 
-Idea: the words of the published GloVe vectors come as a Parquet file. The libraries
-that read Parquet are larger than torch's own Python code, and this one column needs
-four small steps, so here they are:
+Idea: the words of the published GloVe vectors come as a Parquet file. The usual library
+for it takes over 100 MB on the disk, and this one column needs four small steps, so
+here they are:
 
     footer       the last bytes say where the column starts (Thrift's compact encoding)
     pages        the column is a row of pages, each with a header and compressed values

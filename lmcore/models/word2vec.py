@@ -244,9 +244,9 @@ class Word2Vec:
 
         One function for both architectures: skip-gram's x is the mean of one vector.
         """
-        targets, mask = batch.targets, batch.present.unsqueeze(-1)  # (P, C, 1)
+        targets = batch.targets
+        mask = batch.present.unsqueeze(-1).to(self.u.dtype)  # (P, C, 1)
         share = mask / mask.sum(1, keepdim=True).clamp(min=1)  # (P, C, 1): 1/C or 0
-        share = share.to(self.u.dtype)
         x = (self.look_up(batch.contexts) * share).sum(1)  # (P, D)
         u = F.embedding(targets, self.u)  # (P, K, D); the rows u[targets], faster
         labels = torch.zeros_like(targets, dtype=u.dtype)
