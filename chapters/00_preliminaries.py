@@ -36,11 +36,11 @@
 #
 # </details>
 #
-# **3.** Nearly every *q* in English is followed by *u*. Is nearly every *u* preceded by *q*? Which formula connects the two?
+# **3.** Nearly every *q* in English is followed by *u*. Is nearly every *u* preceded by *q*? Which formula connects the two probabilities (概率)?
 #
 # <details><summary>Answer</summary>
 #
-# No: *u* is far more frequent than *q*. Bayes' rule: $P(q \mid u) = P(u \mid q)\,P(q) / P(u)$. → Section 2
+# No: *u* is far more frequent than *q*. Bayes' rule (贝叶斯公式), with $P(q \mid u)$ for the probability of *q* where *u* follows: $P(q \mid u) = P(u \mid q)\,P(q) / P(u)$. → Section 2
 #
 # </details>
 #
@@ -56,7 +56,7 @@
 #
 # <details><summary>Answer</summary>
 #
-# 24. The derivative is 12, and PyTorch adds each new gradient to the old one. → Section 3
+# 24. The derivative is 12, and PyTorch adds each new gradient (梯度, the derivative it keeps) to the old one. → Section 3
 #
 # </details>
 #
@@ -64,7 +64,7 @@
 #
 # <details><summary>Answer</summary>
 #
-# A parameter is registered: `parameters()` finds it, so that the optimiser trains it, `.to(device)` moves it, and a checkpoint saves it. → Sections 4 and 5
+# A parameter is registered: `parameters()` finds it, so that the optimiser (优化器) trains it, `.to(device)` moves it, and a checkpoint saves it. → Sections 4 and 5
 #
 # </details>
 
@@ -149,29 +149,34 @@ assert np.allclose(by_student.sum(axis=1), 0)
 # %% [markdown]
 # ### 1.2 Pitfall: `(n,)` against `(n, 1)`
 #
-# An error is the lucky case. Here is the unlucky one, which costs every newcomer an afternoon: four predictions as a column, four targets as a flat array. **Predict** the mean squared error, given that all predictions are right.
+# An error is the lucky case. Here is the unlucky one, which costs every newcomer an afternoon: four predictions as a column, four targets as a flat array.
+#
+# **Predict.** All predictions are right. What is the mean squared error (均方误差)?
 
 # %%
 predictions = np.array([[1.0], [2.0], [3.0], [4.0]])  # (4, 1), as a network returns
 targets = np.array([1.0, 2.0, 3.0, 4.0])  # (4,), as a file gives them
 error = ((predictions - targets) ** 2).mean()
 print("mean squared error:", error, "  shape:", (predictions - targets).shape)
-assert error == 2.5
 
 # %% [markdown]
 # Not 0, but 2.5, and no warning: each prediction was compared with every target. The line `assert predictions.shape == targets.shape` before the subtraction turns the silent error into a loud one.
 #
 # ### 1.3 Views and copies
 #
-# A slice of an array is a **view** (视图): a second window on the same numbers. An index with a list of positions makes a **copy** (副本). **Predict** what `x` holds at the end.
+# A slice of an array is a **view** (视图): a second window on the same numbers. An index with a list of positions makes a **copy** (副本).
+#
+# **Predict.** What does `x` hold at the end?
 
 # %%
+assert error == 2.5 and (predictions - targets).shape == (4, 4)
+
 x = np.arange(6)
 view, copy = x[:3], x[[3, 4, 5]]
 view[0] = 100
 copy[0] = 100
 print(x, " shares memory:", np.shares_memory(x, view), np.shares_memory(x, copy))
-assert x.tolist() == [100, 1, 2, 3, 4, 5]
+assert np.shares_memory(x, view) and not np.shares_memory(x, copy)
 
 # %% [markdown]
 # Write `x[:3].copy()` (in PyTorch `.clone()`) when you mean to change a part and keep the whole.
@@ -185,6 +190,8 @@ assert x.tolist() == [100, 1, 2, 3, 4, 5]
 # A **distribution** (分布) assigns each outcome $x$ a probability $p(x) \ge 0$, and all of them add up to 1. Counting gives one.
 
 # %%
+assert x.tolist() == [100, 1, 2, 3, 4, 5]
+
 text = " ".join(topics[key] for key in sorted(topics)).lower()
 letters = [c for c in text if "a" <= c <= "z"]
 alphabet = sorted(set(letters))
@@ -197,7 +204,7 @@ assert len(alphabet) == 26 and abs(p.sum() - 1) < 1e-12
 # %% [markdown]
 # ### Expectation
 #
-# The **expectation** (期望) of a number $g(x)$ that depends on the outcome is its mean, weighted by probability: $\mathbb{E}[g] = \sum_x p(x)\,g(x)$. Two examples. With $g = 1$ for vowels and 0 otherwise, it is the share of vowels. With $g = -\log p(x)$, the **surprise** at an outcome, it is the **entropy** (熵) of the distribution. Logarithms are natural here, and the unit is the **nat**.
+# The **expectation** (期望) of a number $g(x)$ that depends on the outcome is its mean, weighted by probability: $\mathbb{E}[g] = \sum_x p(x)\,g(x)$. Two examples. With $g = 1$ for vowels and 0 otherwise, it is the share of vowels. With $g = -\log p(x)$, the **surprise** (自信息) at an outcome, it is the **entropy** (熵) of the distribution. Logarithms are natural here, and the unit is the **nat** (奈特).
 
 # %%
 is_vowel = np.array([c in "aeiou" for c in alphabet])
@@ -210,7 +217,9 @@ assert 0.3 < share_of_vowels < 0.5 and 2.5 < entropy < math.log(26)
 # %% [markdown]
 # ### Sampling
 #
-# To **sample** (采样) is to draw outcomes so that each comes up with its probability. The generator has a fixed seed, so that you see what we saw. **Predict**: with a hundred times as many draws, how much closer does the share of *e* come to $p(e)$?
+# To **sample** (采样) is to draw outcomes so that each comes up with its probability. The generator has a fixed seed, so that you see what we saw.
+#
+# **Predict.** With a hundred times as many draws, how much closer does the share of *e* come to $p(e)$?
 
 # %%
 e = alphabet.index("e")
@@ -242,7 +251,9 @@ plt.show()
 #
 # ### Conditional probability
 #
-# $P(y \mid x)$, the probability of $y$ **given** $x$, is the share of $y$ among the cases where $x$ happened. Count pairs of neighbouring letters inside words. **Predict**: which is larger, $P(\text{next is } u \mid q)$ or $P(\text{previous is } q \mid u)$?
+# $P(y \mid x)$, the **conditional probability** (条件概率) of $y$ given $x$, is the share of $y$ among the cases where $x$ happened. Count pairs of neighbouring letters inside words.
+#
+# **Predict.** Which is larger, $P(\text{next is } u \mid q)$ or $P(\text{previous is } q \mid u)$?
 
 # %%
 pairs = Counter(a + b for a, b in pairwise(text) if a in counts and b in counts)
@@ -260,7 +271,9 @@ assert u_given_q > 0.9 and q_given_u < 0.2
 #
 # $$P(x \mid y) = \frac{P(y \mid x)\,P(x)}{P(y)}$$
 #
-# Multiplying conditional probabilities along a text gives the probability of the whole text, and that is what [chapter 01](01_language_models.ipynb) is about. One thing has to be settled first: such products are small. **Predict** the product of the probabilities of the first 1,000 letters.
+# Multiplying conditional probabilities along a text gives the probability of the whole text, and that is what [chapter 01](01_language_models.ipynb) is about. One thing has to be settled first: such products are small.
+#
+# **Predict.** Multiply the probabilities of the first 1,000 letters: about $10^{-10}$, $10^{-100}$, or something else?
 
 # %%
 ids = [alphabet.index(c) for c in letters[:1000]]
@@ -321,7 +334,7 @@ assert x.grad == 12
 #
 # ## 4 `nn.Module`: parameters with a name
 #
-# An `nn.Module` holds **parameters** (参数), the tensors that training changes, and a `forward` method. Here is about the smallest model of a text: one score per letter, turned into probabilities by **softmax**, $p_i = e^{z_i} / \sum_j e^{z_j}$. It ignores all context.
+# An `nn.Module` holds **parameters** (参数), the tensors that training changes, and a `forward` method. Here is about the smallest model of a text: one score per letter (a **logit**, 未归一化的得分) turned into probabilities by **softmax** (归一化指数函数), $p_i = e^{z_i} / \sum_j e^{z_j}$. It ignores all context.
 
 
 # %%
@@ -342,7 +355,9 @@ assert [name for name, _ in model.named_parameters()] == ["logits"]
 # %% [markdown]
 # The plain tensor is missing from the list: no optimiser would see it.
 #
-# Now train. The loss is the expectation of the surprise, $L = -\sum_x p(x) \log q(x)$, where $q$ is the model's distribution and $p$ the text's. It is called **cross-entropy** (交叉熵). **Predict** two numbers: the loss before training, when all letters are equally likely, and the best loss that any such model can reach.
+# Now train. The **loss** (损失), the one number to be made small, is the expectation of the surprise, $L = -\sum_x p(x) \log q(x)$, where $q$ is the model's distribution and $p$ the text's. It is called **cross-entropy** (交叉熵).
+#
+# **Predict.** What is the loss before training, when all letters are equally likely? And what is the best loss that any such model can reach?
 
 # %%
 target = torch.tensor(p, dtype=torch.float32, device=device)
@@ -367,10 +382,10 @@ assert abs(losses[0] - math.log(26)) < 1e-4 and 0 <= losses[-1] - entropy + 1e-5
 #
 # ## 5 Devices
 #
-# A tensor lives on a **device** (设备): the CPU, an NVIDIA GPU (`cuda`) or an Apple GPU (`mps`). The book asks `pick_device` once per chapter; set the environment variable `LMCORE_DEVICE` to overrule it. Here is all that it does:
+# A tensor lives on a **device** (设备): the CPU, an NVIDIA GPU (`cuda`) or an Apple GPU (`mps`). The book asks `pick_device` once per chapter; set the environment variable `LMCORE_DEVICE` to overrule it. It takes the first of these that the machine has:
 
 # %%
-print(inspect.getsource(runtime.pick_device))
+print(inspect.getsource(runtime.available_devices))
 assert runtime.pick_device("cpu") == torch.device("cpu")
 assert next(model.parameters()).device.type == device.type
 
