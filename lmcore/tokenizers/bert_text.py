@@ -1,8 +1,9 @@
 """BERT's cleaning of a text and its cut into words.
 
-In this order: control characters go and every space becomes " "; a space is put around
+In this order: control characters go, but for tabs and line ends; a space is put around
 each CJK ideograph, since Chinese is written without them; accents are taken off and
-letters made small (in "uncased" models); punctuation marks become words of their own.
+letters made small (in "uncased" models); punctuation marks become words of their own;
+the text is cut at every kind of space.
 What a character becomes is looked up in a table that fills itself.
 
 Reference: Devlin et al. 2019, the released ``tokenization.py``. Like the `tokenizers`
@@ -39,7 +40,7 @@ class CharTable(dict[int, str]):
 
 
 class Cleaned(CharTable):
-    """No control characters, plain spaces, ideographs set apart."""
+    """No control characters; ideographs set apart."""
 
     def replace(self, char: str) -> str:
         """What a character becomes."""
@@ -47,8 +48,6 @@ class Cleaned(CharTable):
             return " "
         if char == "\ufffd" or unicodedata.category(char) in REMOVED:
             return ""
-        if char.isspace():
-            return " "
         if any(first <= ord(char) <= last for first, last in IDEOGRAPHS):
             return f" {char} "
         return char
