@@ -66,7 +66,8 @@ class Word2VecConfig(Config):
         batch_size: Cases per step: pairs of words in skip-gram, positions in CBOW.
             Their gradients are added up, so with few different words a large batch
             takes too long a step: use 16 for a vocabulary of 20 words.
-        lr: Learning rate at the start; it falls in a straight line to ``min_lr``.
+        lr: Learning rate at the start; it falls in a straight line to ``min_lr``. CBOW
+            wants about three times as much as skip-gram, for its inputs share it.
         min_lr: Learning rate at the end.
         seed: Of the vectors and of everything drawn.
     """
