@@ -1,6 +1,8 @@
 """Corpus, windows, and the behaviour of the three methods and the neural n-gram."""
 
+import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -274,3 +276,12 @@ def test_the_neural_ngram_learns_a_rule_that_needs_its_whole_context():
 def test_impossible_settings_are_refused(config, changes, message):
     with pytest.raises(ValueError, match=message):
         config(**changes)
+
+
+def test_the_measured_word2vec_is_gensims_equal_within_gensims_own_spread():
+    path = Path(__file__).parents[2] / "results" / "word_vectors.json"
+    summary = json.loads(path.read_text(encoding="utf-8"))["skipgram"]["summary"]
+    for test in ("WordSim-353", "SimLex-999"):
+        ours, gensims = summary["lmcore, lr 0.025"][test], summary["gensim"][test]
+        spread = gensims["max"] - gensims["min"]
+        assert ours["mean"] >= gensims["mean"] - spread, test
