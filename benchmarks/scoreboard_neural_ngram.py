@@ -6,7 +6,7 @@ read once, at the end.
 
     python benchmarks/scoreboard_neural_ngram.py
 
-About six minutes on one quiet CPU core. Its time is the processor's, on one thread:
+About five minutes on one quiet CPU core. Its time is the processor's, on one thread:
 what the clock would show with nothing else running. Writes its row of
 results/scoreboard.json, and results/neural_ngram.json (settings, losses, machine).
 """
@@ -59,7 +59,7 @@ def measure(model: NeuralNGram, text: str, device: torch.device) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--max-steps", type=int, default=6000)
+    parser.add_argument("--max-steps", type=int, default=4000)
     args = parser.parse_args()
     config = NeuralNGramConfig(order=8, d_model=32, hidden_size=512)
     train = TrainConfig(
