@@ -9,12 +9,15 @@ put between < and >, so that the piece "<ki" at its beginning differs from "ki" 
 
 A word that was never seen has pieces that were, so it gets a vector from them. Training
 is skip-gram (or CBOW) with negative sampling as in ``word2vec``; the gradient of v_w
-goes to z_w and to every piece alike.
+goes to z_w and to every piece alike, and whole. The mean's own gradient would be that
+divided by the number of pieces; then v_w moves so much less than in word2vec that at
+the same learning rate it hardly learns.
 
 Distinct pieces are many, so a piece has no row of its own: a hash of its bytes (FNV-1a,
 32 bits) modulo ``n_buckets`` says which row it shares with whatever else lands there.
 
-The paper adds the pieces up; the authors' program, gensim and this file take the mean.
+The paper adds the pieces up. The authors' program takes the mean and passes the
+gradient on whole; so does gensim, and so does this file.
 
 Reference: Bojanowski, Grave, Joulin & Mikolov (2017), "Enriching word vectors with
 subword information", section 3.2.
@@ -147,12 +150,11 @@ class FastText(Word2Vec):
     def add_to_inputs(
         self, ids: Int[Tensor, "N"], values: Float[Tensor, "N D"]
     ) -> None:
-        """Change the rows of some words: each gets 1 / (their number) of the change."""
+        """Change the rows of some words: each row of a word gets the word's change."""
         distinct, place = ids.unique(return_inverse=True)
         change = values.new_zeros(len(distinct), values.shape[1])
         add_rows(change, place, values)
         rows, _, lengths = self.rows_of_ids(distinct)
-        change = change / lengths.unsqueeze(1)
         add_rows(self.v, rows, change.repeat_interleave(lengths, dim=0))
 
     def vector(self, word: str) -> Float[np.ndarray, "D"]:
