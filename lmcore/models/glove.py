@@ -246,7 +246,7 @@ class GloVe:
         """Fit the vectors to counts for ``config.n_epochs`` passes."""
         config = self.config
         n = len(pairs.values)
-        columns = (pairs.rows, pairs.columns, pairs.values.float())
+        columns = (pairs.rows, pairs.columns, pairs.values.to(self.w.theta.dtype))
         with tqdm(
             total=n * config.n_epochs,
             unit="pair",
