@@ -150,7 +150,7 @@ assert distance["queen"] < 0.1 < 0.3 < distance["dead"]
 # %% [markdown]
 # The weights are random and the bets therefore nonsense. But look at the first two rows: they are nearly equal, and no
 # one told the model so. *King* and *queen* have near vectors, every step is continuous, so near contexts get near
-# bets. What the model learns about one, it has learned about the other. **Equation.** With $C$ for the vector table and a comma for "side by side",
+# bets. What the model learns about one, it has learned about the other. **Equation.** With $C$ for the table of vectors (the paper's letter; our $E$) and a comma for "side by side",
 #
 # $$\mathbf{x} = (C_{w_{t-1}}, C_{w_{t-2}}, \dots, C_{w_{t-n+1}}), \qquad
 #   \mathbf{y} = \tanh(\mathbf{x} H + \mathbf{d})\, U + \mathbf{b}, \qquad
@@ -186,7 +186,7 @@ assert difference < 1e-12
 saved = json.loads(Path("../results/neural_ngram.json").read_text(encoding="utf-8"))
 print(saved["command"])
 print({k: saved["config"][k] for k in ("order", "d_model", "hidden_size")})
-board = {row.model: row for row in read_scoreboard()}
+board = {row.model: row for row in read_scoreboard() if row.chapter[:2] <= "05"}
 names = [name for name in board if name.startswith(("byte", "neural"))]
 for name in names:
     row = board[name]
@@ -200,7 +200,7 @@ assert neural.bits_per_byte > board["byte 5-gram, Kneser-Ney"].bits_per_byte
 assert neural.parameters < board["byte 5-gram, Kneser-Ney"].parameters
 
 # %% [markdown]
-# It beats the 3-gram and loses to the 5-gram, and it took more computing than either. What it has instead is size: it
+# It beats the 3-gram and loses to the 5-gram, and it trained many times longer than either (section 14 has the seconds). What it has instead is size: it
 # needs fewer numbers than the 5-gram, and longer contexts cost it one more block of $H$ instead of a table a
 # multiple as large. On bytes, moreover, there is little to gain from likeness: 256 bytes have been seen often, in all contexts. Bengio's
 # own test was on words. On the Brown corpus (a million words) his model reached a perplexity (困惑度) of 252 where the best n-gram had
@@ -382,7 +382,7 @@ assert same_counts and not same_stream
 
 # %% [markdown]
 # So it is the other way round. **Word2Vec predicts**: a shallow network (浅层网络), trained by gradient descent on windows
-# that stream by. **GloVe counts**: it sees the whole corpus only as a table of statistics, and fits a log-linear model to it.
+# that stream by. **GloVe counts**: it sees the whole corpus only as a table of statistics, and fits a log-bilinear model to it (linear in each vector, on the scale of logarithms).
 #
 # And the two are nearer than either name suggests. Levy and Goldberg (2014) asked which score $s$ would be best for one
 # pair of words, if the vectors had room for it. A pair met $n$ times, among $N$ pairs, with totals $n_w$ and $n_c$ for its
@@ -392,7 +392,7 @@ assert same_counts and not same_stream
 # $$s = \log \frac{n N}{n_w n_c} - \log K.$$
 #
 # The first term is the **pointwise mutual information** (点互信息): how much more often the two meet than by chance.
-# Check that the loss has its minimum there.
+# Check that the loss has its minimum there, with $n$ and the totals taken from the table of section 5.
 
 # %%
 totals = Counter()
@@ -504,7 +504,7 @@ for group, marker, start in zip(GROUPS, "osD^v", range(0, 30, 6), strict=True):
     axes.scatter(*part.T, marker=marker, s=60, label=group)
     for word, (px, py) in zip(shown[start : start + 6], part, strict=True):
         axes.annotate(word, (px, py), (6, 5), textcoords="offset points", fontsize=14)
-axes.legend(fontsize=13)
+axes.legend(fontsize=13, loc="lower center")
 plt.show()
 
 # %% [markdown]
