@@ -203,8 +203,8 @@ assert neural.parameters < board["byte 5-gram, Kneser-Ney"].parameters
 # It beats the 3-gram and loses to the 5-gram, and it trained many times longer than either (section 14 has the seconds). What it has instead is size: it
 # needs fewer numbers than the 5-gram, and longer contexts cost it one more block of $H$ instead of a table a
 # multiple as large. On bytes, moreover, there is little to gain from likeness: 256 bytes have been seen often, in all contexts. Bengio's
-# own test was on words. On the Brown corpus (a million words) his model reached a perplexity (困惑度) of 252 where the best n-gram had
-# 312 (Bengio et al. 2003, table 1). To beat counting on bytes, later chapters need more context than seven tokens.
+# own test was on words. On the Brown corpus (a million words) his model, its bets averaged with a trigram's, reached a perplexity (困惑度) of 252 where the best
+# n-gram had 312 (Bengio et al. 2003, table 1). To beat counting on bytes, later chapters need more context than seven tokens.
 #
 # The price of words is the last layer: one score for each of $V$ words, at every step. If vectors are all you
 # want, there is a cheaper way.
@@ -785,6 +785,7 @@ assert 2 < ratio < 4
 #   saw as well, and $\rho$ over all 353 pairs falls to nearly 0. A vector for every word is not yet a good vector for every word.
 #
 # GloVe had one run with settings of its own, so its line is no ranking.
+#
 # All the numbers are low, for Shakespeare is small and knows no computers: only the pairs whose words both occur count, some 110 of the 353. A $\rho$ from 110 pairs is uncertain by about 0.1.
 #
 # ## 14 The scoreboard
