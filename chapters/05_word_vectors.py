@@ -537,16 +537,28 @@ figure, axes = new_plot(
     width=9,
     height=7,
 )
+LABEL_LEFT = {"grief", "pride", "carpenter", "clerk", "italy", "cheese"}
 for group, marker, start in zip(GROUPS, "osD^v", range(0, 30, 6), strict=True):
     part = flat[start : start + 6]
     axes.scatter(*part.T, marker=marker, s=60, label=group)
     for word, (px, py) in zip(shown[start : start + 6], part, strict=True):
-        axes.annotate(word, (px, py), (6, 5), textcoords="offset points", fontsize=14)
-axes.legend(fontsize=13, loc="lower center")
+        side = {"ha": "right"} if word in LABEL_LEFT else {}
+        axes.annotate(
+            word,
+            (px, py),
+            (-6 if side else 6, 5),
+            textcoords="offset points",
+            fontsize=14,
+            **side,
+        )
+axes.margins(x=0.12)
+axes.legend(fontsize=13, loc="lower center", bbox_to_anchor=(0.55, 0))
+japan, anger, brazil = (flat[shown.index(w)] for w in ("japan", "anger", "brazil"))
+assert np.linalg.norm(japan - anger) < np.linalg.norm(japan - brazil)
 plt.show()
 
 # %% [markdown]
-# **How to read it.** Near often means similar. Axes have no meaning of their own: they are mixtures of all 50 numbers.
+# **How to read it.** Near often means similar, but *japan* lies nearer to *anger* than to *brazil*. Axes have no meaning of their own: they are mixtures of all 50 numbers.
 # A plane can mislead, as it shows a third of the spread. So count in all 50 dimensions.
 
 # %%
