@@ -205,7 +205,7 @@ for name in ("byte 5-gram, Kneser-Ney", "byte 7-gram, modified Kneser-Ney"):
 assert neural.parameters < board["byte 5-gram, Kneser-Ney"].parameters
 
 # %% [markdown]
-# It beats the 3-gram and loses to the 5-gram and the 7-gram, and it trained many times longer than either (section 14 has the seconds). What it has instead is size: it
+# It beats the 3-gram and loses to the 5-gram and the 7-gram, and it trained many times longer than any of them (section 14 has the seconds). What it has instead is size: it
 # needs fewer numbers than the 5-gram, and longer contexts cost it one more block of $H$ instead of a table a
 # multiple as large. On bytes, moreover, there is little to gain from likeness: 256 bytes have been seen often, in all contexts. Bengio's
 # own test was on words. On the Brown corpus (a million words) his model reached a perplexity (困惑度) of 276 alone and of 252 mixed with a trigram;
