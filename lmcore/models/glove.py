@@ -25,6 +25,7 @@ References: Pennington, Socher & Manning (2014), "GloVe: global vectors for word
 representation", sections 3 and 4.2; Duchi, Hazan & Singer (2011), AdaGrad.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -262,6 +263,9 @@ class GloVe:
                     total += self.step(i, j, x).cpu()
                     bar.update(len(batch))
                 self.losses.append(float(total / n))
+                rule = "be smaller: the vectors diverged"
+                finite = math.isfinite(self.losses[-1])
+                require(finite, "lr", config.lr, rule)
 
     def step(
         self, i: Int[Tensor, "N"], j: Int[Tensor, "N"], x: Float[Tensor, "N"]

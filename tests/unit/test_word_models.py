@@ -190,6 +190,12 @@ def test_words_without_a_neighbour_cannot_be_counted():
         count_cooccurrences(stream, 2)
 
 
+def test_glove_that_diverges_says_so_and_names_the_rate():
+    config = GloVeConfig(d_model=16, n_epochs=20, batch_size=32, lr=1e6)
+    with pytest.raises(ValueError, match=r"lr=1000000\.0: must be smaller"):
+        GloVe.train(two_topics(), config)
+
+
 def test_glove_learns_which_words_share_a_topic():
     config = GloVeConfig(d_model=16, n_epochs=100, batch_size=32)
     model = GloVe.train(two_topics(), config)
