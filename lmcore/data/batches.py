@@ -19,8 +19,7 @@ from jaxtyping import Int, Integer
 from torch import Tensor
 
 from lmcore.config import require
-
-IGNORE_INDEX = -100  # a target that no loss counts
+from lmcore.losses import IGNORE_INDEX
 
 
 def windows(
