@@ -222,7 +222,8 @@ zs = pre_activations(sigmoid_naive, random_stack(20, gain=1), pixels[:256])
 p = sigmoid_naive(torch.stack(zs[:-1]))
 mean_slope = (p * (1 - p)).mean().item()
 print(f"mean slope in the sigmoid's layers: {mean_slope:.2f}")
-print(f"if every unit sat at z = 5: {0.00665**19:.0e}")
+p_5 = sigmoid_naive(torch.tensor(5.0, dtype=f64)).item()
+print(f"if every unit sat at z = 5: {(p_5 * (1 - p_5)) ** 19:.0e}")
 assert 0.22 < mean_slope < 0.25
 
 # %% [markdown]

@@ -1168,7 +1168,7 @@ narrow, wide = (result["spans_right"] for result in bottleneck["runs"])
 
 # %% alt="Share of spans written without a mistake against their length, 2 to 24 letters. Both curves start near 1; the one for 32 units falls early, the one for 128 units later."
 figure, axes = new_plot(
-    "One state holds only so many letters",
+    "The longer the source, the less comes through",
     "letters in the source",
     "share written without a mistake",
 )
