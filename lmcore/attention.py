@@ -137,8 +137,8 @@ class LayerCache:
         Raises:
             ValueError: If they do not fit.
         """
-        end = self.length + k.shape[2]
-        room = self.k.shape[2]
+        batch, end, room = len(self.k), self.length + k.shape[2], self.k.shape[2]
+        require(len(k) == batch, "batch size", len(k), f"be kv_cache's, {batch}")
         require(end <= room, "kv_cache", end, f"hold at most max_len={room} positions")
         self.k[:, :, self.length : end] = k
         self.v[:, :, self.length : end] = v
@@ -174,13 +174,11 @@ class KVCache:
         dtype: torch.dtype | None = None,
     ) -> None:
         shape = (batch_size, n_kv_heads, max_len, d_head)
-        self.layers = [
-            LayerCache(
-                torch.zeros(shape, device=device, dtype=dtype),
-                torch.zeros(shape, device=device, dtype=dtype),
-            )
-            for _ in range(n_layers)
-        ]
+
+        def room() -> Tensor:
+            return torch.zeros(shape, device=device, dtype=dtype)
+
+        self.layers = [LayerCache(room(), room()) for _ in range(n_layers)]
 
     @property
     def length(self) -> int:
