@@ -181,7 +181,8 @@ class GPT(nn.Module):
             kv_cache: From ``new_cache``; filled by this call.
 
         Raises:
-            ValueError: If there are more positions than ``max_seq_len``.
+            ValueError: If there are more positions than ``max_seq_len``, or ``mask`` or
+                ``kv_cache`` is of another size.
         """
         return self.lm_head(self.hidden_states(ids, mask, kv_cache))
 
@@ -199,6 +200,8 @@ class GPT(nn.Module):
         if mask is None:
             positions = torch.arange(start, end, device=ids.device)  # (T,)
         else:
+            shape, rule = tuple(mask.shape), "be (batch size, positions read so far)"
+            require(shape == (len(ids), end), "mask's shape", shape, rule)
             positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, start:]  # (B, T)
             mask = mask.unsqueeze(-2)  # (B, 1, S)
         x = self.tok_emb(ids)  # (B, T, D)
