@@ -70,7 +70,7 @@ def attention_explicit(
         q: Queries.
         k: Keys; each of the G key/value heads serves H / G query heads.
         v: Values.
-        mask: True = may attend; any shape that broadcasts to (B, H, T, S).
+        mask: True = may attend; two axes or more that broadcast to (B, H, T, S).
 
     Returns:
         The output, and the weights: each row sums to 1, or is 0 throughout where
@@ -101,7 +101,7 @@ def attention(
         q: Queries, the last T of the S positions if ``causal``.
         k: Keys, from G heads.
         v: Values, from G heads.
-        mask: True = may attend; any shape that broadcasts to (B, H, T, S).
+        mask: True = may attend; two axes or more that broadcast to (B, H, T, S).
         causal: Let no query see a later key; together with ``mask``, both hold.
         dropout: Share of the weights set to 0; the caller passes 0 outside training.
     """
@@ -253,7 +253,8 @@ class Attention(nn.Module):
         Args:
             x: Asks.
             memory: Answers (cross-attention); ``x`` itself if not given.
-            mask: True = may attend; broadcasts to (B, T, S), the same for all heads.
+            mask: True = may attend; (T, S) or what broadcasts to (B, T, S), the same
+                for all heads.
             causal: Let no position see a later one.
             rotation: Cosines and sines of RoPE for the positions of ``x``.
             cache: Keys and values of earlier calls. Self-attention adds its own;
