@@ -292,9 +292,10 @@ class Attention(nn.Module):
         k = self.split_heads(self.k_proj(source))
         if rotation is not None:
             q, k = rotate(q, rotation), rotate(k, rotation)
-        allowed = torch.ones(x.shape[1], source.shape[1], device=x.device).bool()
+        n_queries, n_keys = x.shape[1], source.shape[1]
+        allowed = torch.ones(n_queries, n_keys, dtype=torch.bool, device=x.device)
         if causal:
-            allowed = causal_mask(x.shape[1], device=x.device)
+            allowed = causal_mask(n_queries, n_keys, x.device)
         if mask is not None:
             allowed = allowed & mask.unsqueeze(-3)
         return attention_explicit(q, k, torch.zeros_like(k), allowed).weights
