@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from lmcore.attention import Attention, KVCache, LayerCache
+from lmcore.config import require
 from lmcore.layers import make_feed_forward, make_norm
 from lmcore.positions import Rotation
 
@@ -83,7 +84,13 @@ class Block(nn.Module):
         cache: LayerCache | None = None,
         cross_cache: LayerCache | None = None,
     ) -> Float[Tensor, "B T D"]:
-        """One pass; masks broadcast to (B, T, S), True = may attend."""
+        """One pass; masks broadcast to (B, T, S), True = may attend.
+
+        Raises:
+            ValueError: If a block with cross-attention gets no memory.
+        """
+        alone = memory is None and self.cross_attn is not None
+        require(not alone, "memory", None, "be given to a block with cross-attention")
 
         def attend(h: Tensor) -> Tensor:
             return self.attn(
