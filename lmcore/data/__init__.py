@@ -21,20 +21,38 @@ from lmcore.data.corpora import (
     shakespeare_split,
     text_files,
 )
+from lmcore.data.pronunciations import (
+    SpellingBatch,
+    SpellingPairs,
+    Symbols,
+    drop_stress,
+    letter_symbols,
+    phoneme_symbols,
+    pronunciation_splits,
+    read_cmudict,
+)
 from lmcore.data.token_file import TokenFile, write_token_file
 
 __all__ = [
     "Corpus",
+    "SpellingBatch",
+    "SpellingPairs",
     "Splits",
+    "Symbols",
     "TokenFile",
     "batches",
     "chinese_novel",
     "course_corpus",
+    "drop_stress",
+    "letter_symbols",
     "load",
     "next_token_pairs",
     "ordered_batches",
+    "phoneme_symbols",
+    "pronunciation_splits",
     "python_reference",
     "python_stdlib",
+    "read_cmudict",
     "shakespeare",
     "shakespeare_split",
     "text_files",
