@@ -18,8 +18,9 @@ References:
     algorithm 2. Cosine schedule: Loshchilov and Hutter, 2017, section 3.
 """
 
+import copy
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lmcore.config import require
@@ -30,7 +31,11 @@ class Optimizer:
 
     Attributes:
         lr: The learning rate; assign to it to follow a schedule.
+        state_names: The attributes that remember earlier steps, each a dictionary
+            from a parameter's place in ``params`` to what is kept for it.
     """
+
+    state_names: tuple[str, ...] = ()
 
     def __init__(self, params: Iterable[Any], lr: float) -> None:
         self.params = list(params)
@@ -53,6 +58,24 @@ class Optimizer:
         """Change ``theta`` in place, given its gradient ``g``."""
         raise NotImplementedError
 
+    def state_dict(self) -> dict[str, dict[int, Any]]:
+        """All that a later run needs to go on from here; not copied."""
+        return {name: getattr(self, name) for name in self.state_names}
+
+    def load_state_dict(self, state: dict[str, dict[int, Any]]) -> None:
+        """Take over a copy of what ``state_dict`` gave.
+
+        Raises:
+            ValueError: If it belongs to another optimiser or other parameters.
+        """
+        names = sorted(self.state_names)
+        require(sorted(state) == names, "state", sorted(state), f"have keys {names}")
+        for name, kept in state.items():
+            for index in kept:
+                known = 0 <= index < len(self.params)
+                require(known, f"state[{name!r}]", index, "be a parameter's place")
+            setattr(self, name, copy.deepcopy(kept))
+
 
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum if asked for.
@@ -61,6 +84,8 @@ class SGD(Optimizer):
 
     Without momentum, v = g. Weight decay adds ``weight_decay * theta`` to g.
     """
+
+    state_names = ("v",)
 
     def __init__(
         self,
@@ -96,6 +121,8 @@ class Adam(Optimizer):
     m_hat = m / (1 - beta1^t) and v_hat = v / (1 - beta2^t) correct for that.
     """
 
+    state_names = ("m", "v", "t")
+
     def __init__(
         self,
         params: Iterable[Any],
@@ -123,16 +150,24 @@ class Adam(Optimizer):
         self.adam_step(index, theta, g)
 
     def adam_step(self, index: int, theta: Any, g: Any) -> None:
-        """The equations above."""
+        """The equations above, in place: fresh memory for each result costs time."""
         beta1, beta2 = self.betas
         if index not in self.m:
             self.m[index], self.v[index], self.t[index] = 0 * g, 0 * g, 0
         self.t[index] += 1
-        self.m[index] = beta1 * self.m[index] + (1 - beta1) * g
-        self.v[index] = beta2 * self.v[index] + (1 - beta2) * g**2
-        m_hat = self.m[index] / (1 - beta1 ** self.t[index])
-        v_hat = self.v[index] / (1 - beta2 ** self.t[index])
-        theta -= self.lr * m_hat / (v_hat**0.5 + self.eps)
+        self.m[index] *= beta1
+        self.m[index] += (1 - beta1) * g
+        square = g**2
+        square *= 1 - beta2
+        self.v[index] *= beta2
+        self.v[index] += square
+        step = self.m[index] / (1 - beta1 ** self.t[index])  # m_hat
+        step *= self.lr
+        root = self.v[index] / (1 - beta2 ** self.t[index])  # v_hat
+        root **= 0.5
+        root += self.eps
+        step /= root
+        theta -= step
 
 
 class AdamW(Adam):
@@ -140,7 +175,8 @@ class AdamW(Adam):
 
     theta <- theta - lr * weight_decay * theta, then Adam's step. In Adam with
     ``weight_decay``, the decay is divided by sqrt(v_hat) like any gradient, so that
-    weights with large gradients decay less; here all decay alike.
+    weights with large gradients decay less; here all decay alike. ``weight_decay`` may
+    also be one number per parameter, since biases and norms are usually left alone.
     """
 
     def __init__(
@@ -149,13 +185,23 @@ class AdamW(Adam):
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
-        weight_decay: float = 0.01,
+        weight_decay: float | Sequence[float] = 0.01,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay)
+        super().__init__(params, lr, betas, eps)
+        n_params = len(self.params)
+        if isinstance(weight_decay, Sequence):
+            self.decays = list(weight_decay)
+        else:
+            self.decays = [weight_decay] * n_params
+        for decay in self.decays:
+            require(decay >= 0, "weight_decay", decay, "be >= 0")
+        matching = len(self.decays) == n_params
+        rule = f"be one number, or one for each of the {n_params} parameters"
+        require(matching, "weight_decay", weight_decay, rule)
 
     def update(self, index: int, theta: Any, g: Any) -> None:
         """One step for one parameter."""
-        theta *= 1 - self.lr * self.weight_decay
+        theta *= 1 - self.lr * self.decays[index]
         self.adam_step(index, theta, g)
 
 
@@ -170,7 +216,7 @@ def clip_grad_norm(params: Iterable[Any], max_norm: float) -> float:
     """
     require(max_norm > 0, "max_norm", max_norm, "be > 0")
     with_grad = [p for p in params if p.grad is not None]
-    norm = math.sqrt(sum(float((p.grad**2).sum()) for p in with_grad))
+    norm = math.sqrt(float(sum((p.grad**2).sum() for p in with_grad)))
     scale = max_norm / (norm + 1e-6)
     if scale < 1:
         for p in with_grad:
