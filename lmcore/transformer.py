@@ -33,7 +33,9 @@ class Block(nn.Module):
         d_ff: Inner width of the feed-forward network.
         n_kv_heads: Key/value heads of self-attention; ``n_heads`` if not given.
         d_head: Width of a head; ``d_model / n_heads`` if not given.
-        dropout: On attention weights, inside the feed-forward, and on what is added.
+        dropout: Inside the feed-forward, and on what each layer adds. Not on attention
+            weights: that needs all (T, S) of them in memory and no fused kernel has it
+            on a CPU (``Attention`` offers it).
         bias: Whether projections and LayerNorm have one.
         norm: "layer" or "rms".
         norm_eps: Added to the variance.
@@ -61,13 +63,11 @@ class Block(nn.Module):
         super().__init__()
         self.pre_norm = pre_norm
         self.attn_norm = make_norm(norm, d_model, norm_eps, bias)
-        self.attn = Attention(d_model, n_heads, n_kv_heads, d_head, bias, dropout)
+        self.attn = Attention(d_model, n_heads, n_kv_heads, d_head, bias)
         self.cross_norm = self.cross_attn = None
         if cross:
             self.cross_norm = make_norm(norm, d_model, norm_eps, bias)
-            self.cross_attn = Attention(
-                d_model, n_heads, d_head=d_head, bias=bias, dropout=dropout
-            )
+            self.cross_attn = Attention(d_model, n_heads, d_head=d_head, bias=bias)
         self.ff_norm = make_norm(norm, d_model, norm_eps, bias)
         self.ff = make_feed_forward(ff, d_model, d_ff, dropout, bias)
         self.dropout = nn.Dropout(dropout)

@@ -43,7 +43,7 @@ class GPTConfig(Config):
         n_kv_heads: Key/value heads G, a divisor of H; None for H.
         d_head: Width K of a head, None for D / H.
         d_ff: Inner width F of the feed-forward networks; None for 4 D.
-        dropout: On embeddings, attention weights and what each layer adds.
+        dropout: On embeddings, inside feed-forwards and on what each layer adds.
         bias: Whether linear maps and LayerNorm have one.
         norm: "layer" or "rms".
         norm_eps: Added to the variance in a norm.
