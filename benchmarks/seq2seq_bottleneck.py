@@ -6,10 +6,14 @@ the same 2 * hidden_size numbers for 2 letters and for 24. Spans of the training
 train, spans of the test works measure.
 
     python benchmarks/seq2seq_bottleneck.py
+    python benchmarks/seq2seq_bottleneck.py --attention
 
-Some minutes on a CPU. Writes results/seq2seq_bottleneck.json: for each size of the
-state, the share of spans written without a mistake and the share of right letters, by
-length (chapter 06; chapter 07 adds the curve with attention).
+Some minutes on a CPU each. With --attention the decoder looks back at the encoder's
+output for every letter (additive attention); data, seed, steps and the encoder are the
+same. Writes results/seq2seq_bottleneck.json: for each size of the state, the share of
+spans written without a mistake and the share of right letters, by length (chapter 06);
+the runs with attention stand under "with_attention" (chapter 07). Either command leaves
+the other's runs as they are.
 """
 
 import argparse
@@ -28,6 +32,7 @@ from lmcore.course.notebooks import describe_machine
 from lmcore.data import course_corpus
 from lmcore.losses import cross_entropy
 from lmcore.models.seq2seq import Seq2Seq, Seq2SeqConfig
+from lmcore.models.seq2seq_attention import Seq2SeqAttention, Seq2SeqAttentionConfig
 from lmcore.optim import Adam, clip_grad_norm, cosine_schedule
 from lmcore.runtime import pick_device, seed_everything
 
@@ -65,7 +70,7 @@ def with_start(targets: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def write(model: Seq2Seq, source: torch.Tensor) -> torch.Tensor:
+def write(model: Seq2Seq | Seq2SeqAttention, source: torch.Tensor) -> torch.Tensor:
     """Greedy decoding: as many letters as the source has, each the likeliest."""
     state = model.encode(source)
     ids = torch.full_like(source[:, :1], START)
@@ -77,12 +82,8 @@ def write(model: Seq2Seq, source: torch.Tensor) -> torch.Tensor:
     return torch.cat(written, dim=1)
 
 
-def train_and_measure(hidden_size: int, train: TrainConfig) -> dict:
-    """One size of the state: its losses and, by length, its accuracy."""
-    device = pick_device()
-    generator = seed_everything(train.seed)
-    splits = course_corpus()
-    ids, starts = letter_ids(splits.train)
+def new_model(hidden_size: int, attention: bool) -> Seq2Seq | Seq2SeqAttention:
+    """The encoder-decoder; with attention, only the way to the source is new."""
     config = Seq2SeqConfig(
         source_vocab_size=len(LETTERS),
         vocab_size=len(LETTERS) + 1,
@@ -91,7 +92,22 @@ def train_and_measure(hidden_size: int, train: TrainConfig) -> dict:
         n_layers=1,
         dropout=0.0,
     )
-    model = Seq2Seq(config).to(device)
+    if not attention:
+        return Seq2Seq(config)
+    return Seq2SeqAttention(
+        Seq2SeqAttentionConfig(
+            **config.to_dict(), attention_size=hidden_size, bidirectional=False
+        )
+    )
+
+
+def train_and_measure(hidden_size: int, attention: bool, train: TrainConfig) -> dict:
+    """One size of the state: its losses and, by length, its accuracy."""
+    device = pick_device()
+    generator = seed_everything(train.seed)
+    splits = course_corpus()
+    ids, starts = letter_ids(splits.train)
+    model = new_model(hidden_size, attention).to(device)
     optimizer = Adam(model.parameters(), lr=train.lr)
     history, started = [], time.perf_counter()
     for step in tqdm(range(1, train.max_steps + 1), disable="CI" in os.environ):
@@ -119,7 +135,8 @@ def train_and_measure(hidden_size: int, train: TrainConfig) -> dict:
         whole.append(round(right.all(-1).double().mean().item(), 4))
         letters.append(round(right.double().mean().item(), 4))
     return {
-        "model": "LSTM encoder-decoder, no attention",
+        "model": "LSTM encoder-decoder, "
+        + ("additive attention" if attention else "no attention"),
         "hidden_size": hidden_size,
         "parameters": sum(p.numel() for p in model.parameters()),
         "seconds": round(seconds, 1),
@@ -133,15 +150,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--max-steps", type=int, default=3000)
     parser.add_argument("--hidden-sizes", type=int, nargs="+", default=[32, 128])
+    parser.add_argument("--attention", action="store_true")
     args = parser.parse_args()
     train = TrainConfig(
         batch_size=64, max_steps=args.max_steps, lr=3e-3, grad_clip=1.0, seed=0
     )
-    runs = [train_and_measure(size, train) for size in args.hidden_sizes]
+    runs = [
+        train_and_measure(size, args.attention, train) for size in args.hidden_sizes
+    ]
     sizes = " ".join(str(size) for size in args.hidden_sizes)
     record = {
         "command": "python benchmarks/seq2seq_bottleneck.py"
-        f" --max-steps {train.max_steps} --hidden-sizes {sizes}",
+        f" --max-steps {train.max_steps} --hidden-sizes {sizes}"
+        + (" --attention" if args.attention else ""),
         "machine": describe_machine(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
@@ -152,6 +173,11 @@ def main() -> None:
         "train_config": train.to_dict(),
         "runs": runs,
     }
+    kept = json.loads(PATH.read_text()) if PATH.exists() else {}
+    if args.attention:
+        record = {**kept, "with_attention": record}
+    elif "with_attention" in kept:
+        record["with_attention"] = kept["with_attention"]
     PATH.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     for run in runs:
         print(run["hidden_size"], run["spans_right"])
