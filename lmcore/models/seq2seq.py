@@ -86,3 +86,11 @@ class Seq2Seq(nn.Module):
     ) -> RNNLMOutput:
         """Go on from a state: the encoder's, or what an earlier call returned."""
         return self.decoder.read(ids, state)
+
+    def select(
+        self,
+        state: tuple[Float[Tensor, "layers B hidden"], ...],
+        rows: Int[Tensor, "B_new"],
+    ) -> tuple[Float[Tensor, "layers B_new hidden"], ...]:
+        """The state of these rows of the batch, in this order, for beam search."""
+        return tuple(s[:, rows] for s in state)

@@ -184,6 +184,14 @@ class Seq2SeqAttention(nn.Module):
         logits, state, _ = self._decode(ids, state)
         return AttentionOutput(logits, state)
 
+    def select(
+        self, state: AttentionState, rows: Int[Tensor, "B_new"]
+    ) -> AttentionState:
+        """The state of these rows of the batch, in this order, for beam search."""
+        recurrent = tuple(s[:, rows] for s in state.state)
+        kept = (state.memory[rows], state.keys[rows], state.mask[rows])
+        return AttentionState(*kept, recurrent)
+
     def attention_weights(
         self,
         source_ids: Int[Tensor, "B S"],
