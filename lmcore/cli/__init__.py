@@ -6,7 +6,7 @@ module that does the work and prints what came of it. This file gathers them.
 
 import typer
 
-from lmcore.cli import assets, doctor, notebooks, scoreboard
+from lmcore.cli import assets, doctor, notebooks, scoreboard, train
 
 app = typer.Typer(
     name="lmcore",
@@ -19,6 +19,7 @@ app.add_typer(assets.app)  # lmcore fetch, lmcore assets
 app.add_typer(notebooks.app, name="notebooks")
 app.command()(doctor.doctor)
 app.command()(scoreboard.scoreboard)
+app.command()(train.train)
 
 
 def main() -> None:
