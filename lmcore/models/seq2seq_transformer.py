@@ -41,7 +41,7 @@ class TransformerSeq2SeqConfig(Config):
         n_layers: Blocks of the encoder, and of the decoder.
         n_heads: Attention heads H, a divisor of D.
         d_ff: Inner width F of the feed-forward networks; None for 4 D.
-        dropout: On embeddings, attention weights and what each layer adds.
+        dropout: On embeddings, inside the feed-forward, and on what each layer adds.
         ff: "relu", "gelu", "gelu_tanh", "silu" or "swiglu".
         pre_norm: Norms before the layers, or behind the sums as in 2017.
         positions: "sinusoidal" or "learned".
