@@ -166,7 +166,7 @@ class MaskedLMHead(nn.Module):
 
 
 class NextSentenceHead(nn.Module):
-    """Two scores from the pooled vector: class 0 "it follows", class 1 "it does not"."""
+    """Two scores from the pooled vector: 0 "it follows", 1 "it does not"."""
 
     def __init__(self, d_model: int) -> None:
         super().__init__()
