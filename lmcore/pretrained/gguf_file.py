@@ -27,6 +27,14 @@ from lmcore.pretrained.quantised import BLOCKS, dequantise
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 TEXT, LIST = 8, 9
+DAMAGE = (
+    struct.error,  # the file ends too early
+    UnicodeDecodeError,
+    KeyError,  # an unknown type
+    TypeError,  # an alignment that is no number
+    ZeroDivisionError,
+    RecursionError,  # lists in lists in lists
+)
 SCALARS = {  # the specification's number of each type: how `struct` reads it
     0: "<B",
     1: "<b",
@@ -85,7 +93,7 @@ class GGUFFile:
         self.tensors: dict[str, TensorInfo] = {}
         try:
             self._read_header()
-        except (struct.error, UnicodeDecodeError, KeyError) as error:
+        except DAMAGE as error:
             raise self._refusal(f"be a whole GGUF file ({error!r})") from error
 
     def _refusal(self, rule: str) -> ValueError:

@@ -77,11 +77,12 @@ def pairs_to_halves(rows: Float[Tensor, "HK D"], n_heads: int) -> Float[Tensor, 
 
 def from_gguf(tensors: Named, config: GPTConfig) -> Iterator[tuple[str, Tensor]]:
     """A GGUF file's Llama tensors under our names and in our order."""
-    heads = {"q_proj": config.n_heads, "k_proj": config.kv_heads}
+    heads = {"q_proj.weight": config.n_heads, "k_proj.weight": config.kv_heads}
     for name, tensor in convert(tensors, GGUF_NAMES):
-        part = name.split(".")[-2]
-        if part in heads:
-            tensor = pairs_to_halves(tensor, heads[part])
+        n_heads = heads.get(name[-len("q_proj.weight") :], 0)
+        # of another shape it goes on as it is, for `fill` to report
+        if n_heads and tensor.shape == (n_heads * config.head_width, config.d_model):
+            tensor = pairs_to_halves(tensor, n_heads)
         yield name, tensor
 
 
