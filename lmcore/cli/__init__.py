@@ -6,7 +6,7 @@ module that does the work and prints what came of it. This file gathers them.
 
 import typer
 
-from lmcore.cli import assets, doctor, notebooks, scoreboard, train
+from lmcore.cli import assets, chat, doctor, generate, notebooks, scoreboard, train
 
 app = typer.Typer(
     name="lmcore",
@@ -20,6 +20,8 @@ app.add_typer(notebooks.app, name="notebooks")
 app.command()(doctor.doctor)
 app.command()(scoreboard.scoreboard)
 app.command()(train.train)
+app.command()(generate.generate)
+app.command()(chat.chat)
 
 
 def main() -> None:
