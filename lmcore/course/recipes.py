@@ -65,6 +65,11 @@ class DataConfig(Config):
 
     def validate(self) -> None:
         """Check every field."""
+        require(isinstance(self.path, str), "path", self.path, "be a text")
+        names = isinstance(self.extra, tuple) and all(
+            isinstance(name, str) for name in self.extra
+        )
+        require(names, "extra", self.extra, "be a list of names")
         rule = "be an int >= 256, the number of bytes"
         usable = type(self.vocab_size) is int and self.vocab_size >= 256
         require(usable, "vocab_size", self.vocab_size, rule)
@@ -115,15 +120,20 @@ class Recipe:
             ValueError: If a part or field is unknown or a value impossible.
         """
         known = ("data", "model", "train", "run")
-        for name in parts:
+        for name, part in parts.items():
             require(name in known, "part", name, f"be one of {list(known)}")
-        data = DataConfig.from_dict(parts.get("data", {}))
+            require(isinstance(part, dict), name, part, f"be a part, [{name}]")
+        data = read_part(DataConfig, "data", parts.get("data", {}))
         shape = {"vocab_size": data.vocab_size, "max_seq_len": data.seq_len}
+        model = read_part(GPTConfig, "model", shape | parts.get("model", {}))
+        for name, least in shape.items():
+            value = getattr(model, name)
+            require(value >= least, f"model.{name}", value, f"be >= {least}, [data]'s")
         return cls(
             data=data,
-            model=GPTConfig.from_dict(shape | parts.get("model", {})),
-            train=TrainConfig.from_dict(parts.get("train", {})),
-            run=RunConfig.from_dict(parts.get("run", {})),
+            model=model,
+            train=read_part(TrainConfig, "train", parts.get("train", {})),
+            run=read_part(RunConfig, "run", parts.get("run", {})),
         )
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
@@ -131,6 +141,18 @@ class Recipe:
         parts = {"data": self.data, "model": self.model}
         parts |= {"train": self.train, "run": self.run}
         return {name: part.to_dict() for name, part in parts.items()}
+
+
+def read_part(kind: type[Config], name: str, fields: dict[str, Any]) -> Any:
+    """One part of a recipe; a text where a number belongs is refused too.
+
+    Raises:
+        ValueError: If a field is unknown or a value impossible; names the part.
+    """
+    try:
+        return kind.from_dict(fields)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"[{name}] {error}; the part is {fields}") from error
 
 
 def read_recipe(path: str | Path, changes: list[str] | None = None) -> Recipe:
@@ -152,7 +174,9 @@ def read_recipe(path: str | Path, changes: list[str] | None = None) -> Recipe:
         name, equals, value = change.partition("=")
         part, dot, field = name.strip().partition(".")
         require(bool(equals and dot), "change", change, "look like train.lr=1e-3")
-        parts.setdefault(part, {})[field] = parse_value(value.strip())
+        old = parts.get(part, {})
+        require(isinstance(old, dict), part, old, f"be a part, [{part}]")
+        parts[part] = old | {field: parse_value(value.strip())}
     return Recipe.from_dict(parts)
 
 
@@ -165,7 +189,13 @@ def parse_value(text: str) -> Any:
 
 
 def read_texts(data: DataConfig) -> Splits:
-    """Training, validation and test text."""
+    """Training, validation and test text.
+
+    Raises:
+        FileNotFoundError: If nothing lies at ``data.path``.
+        ValueError: If the text there is too short to be split, or ``data.extra`` has an
+            unknown name.
+    """
     if data.path:
         sides: list[list[str]] = [[], [], []]
         for text in text_files(data.path).parts.values():
@@ -173,6 +203,8 @@ def read_texts(data: DataConfig) -> Splits:
             for side, start, end in zip(sides, cuts, cuts[1:], strict=False):
                 side.append(text[start:end])
         splits = Splits(*("\n".join(side) for side in sides))
+        rule = "hold enough text for training, validation and test"
+        require(splits.validation.strip() != "", "path", data.path, rule)
     else:
         splits = course_corpus()
     extra = [load(name).text for name in data.extra]
@@ -261,6 +293,7 @@ def run_recipe(recipe: Recipe, out_dir: str | Path, command: str) -> dict[str, A
         print(f"\nvalidation: {bits:.3f} bits per byte", flush=True)
         return {"loss": nats / (len(validation) - 1), "bits_per_byte": bits}
 
+    keep_data(recipe.data, splits.train, out_dir / "checkpoints" / "data.json")
     started = time.perf_counter()
     history = train(
         model,
@@ -291,7 +324,7 @@ def run_recipe(recipe: Recipe, out_dir: str | Path, command: str) -> dict[str, A
         "parameters": parameters,
         "train_tokens": len(ids),
         "train_bytes": len(splits.train.encode()),
-        "train_sha256": hashlib.sha256(splits.train.encode()).hexdigest(),
+        "train_sha256": sha256(splits.train),
         "seconds": round(history.total("seconds")),
         "seconds_here": round(time.perf_counter() - started),
         "best_step": history.best["step"],
@@ -302,6 +335,27 @@ def run_recipe(recipe: Recipe, out_dir: str | Path, command: str) -> dict[str, A
     text = json.dumps(record, indent=None) + "\n"
     (out_dir / "history.json").write_text(text, encoding="utf-8")
     return record
+
+
+def sha256(text: str) -> str:
+    """A text's fingerprint."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def keep_data(data: DataConfig, text: str, path: Path) -> None:
+    """Write down what a run reads, or refuse to go on with something else.
+
+    Raises:
+        ValueError: If the run in that folder was made on another text.
+    """
+    now = data.to_dict() | {"train_sha256": sha256(text)}
+    if path.exists():
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        changed = sorted(name for name in now if now[name] != kept.get(name))
+        rule = f"be the data of the run in {path.parent}, unlike: {', '.join(changed)}"
+        require(not changed, "[data]", now, f"{rule}. Take another folder (--out)")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8")
 
 
 def measure_bits(model: nn.Module, ids: Tensor, text: str, seq_len: int) -> float:

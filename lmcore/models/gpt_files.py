@@ -79,6 +79,8 @@ def load_gpt(
         model = GPT(GPTConfig.from_dict(fields))
     except (json.JSONDecodeError, TypeError) as error:
         raise ValueError(f"{folder / 'config.json'}: damaged ({error})") from error
+    known, room = tokenizer.vocab_size, model.config.vocab_size
+    require(known <= room, "tokenizer.vocab_size", known, f"be <= vocab_size={room}")
     try:
         weights = load_file(folder / "model.safetensors")
     except SafetensorError as error:
