@@ -29,7 +29,7 @@ from lmcore.pretrained.hub import fetch_checkpoint
 from lmcore.pretrained.llama import from_llama, llama_config
 from lmcore.pretrained.loaded import Loaded
 from lmcore.pretrained.weights import blank, fill
-from lmcore.tokenizers import ByteBPETokenizer
+from lmcore.tokenizers import ByteBPETokenizer, WordPieceTokenizer
 
 FAMILIES = ("gpt2", "llama", "bert", "distilbert")
 
@@ -108,3 +108,25 @@ def load_gpt2(
     """
     model = load_checkpoint(source, dtype, device)
     return Loaded(model, ByteBPETokenizer.from_ranks(fetch("gpt2-ranks")))
+
+
+def load_bert(
+    source: str | Path = "google-bert/bert-base-uncased",
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> Loaded:
+    """A BERT or DistilBERT with the uncased vocabulary, which is an asset.
+
+    Args:
+        source: See ``load_checkpoint``; DistilBERT is ``distilbert/`` with
+            ``distilbert-base-uncased``.
+        dtype: Of the weights.
+        device: Where the model shall lie.
+
+    Raises:
+        AssetError: If the hub or the vocabulary cannot be reached.
+        ValueError: See ``load_checkpoint``.
+    """
+    model = load_checkpoint(source, dtype, device)
+    vocab = fetch("bert-uncased-vocab")
+    return Loaded(model, WordPieceTokenizer.from_vocab(vocab))

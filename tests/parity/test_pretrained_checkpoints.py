@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from lmcore.models.bert import Bert, BertForPretraining
 from lmcore.models.gpt import GPT
-from lmcore.pretrained import load_checkpoint, load_gpt2
+from lmcore.pretrained import load_bert, load_checkpoint, load_gpt2
 
 TINY_GPT2 = {"vocab_size": 61, "n_positions": 40, "n_embd": 24, "n_layer": 2}
 TINY_LLAMA = {
@@ -207,6 +207,14 @@ def test_bert_with_both_heads(tmp_path, dtype, atol):
     torch.testing.assert_close(follows, wanted.seq_relationship_logits, **close)
     asked = ours.fill_in(hidden[:, 3])
     torch.testing.assert_close(asked, got[:, 3], **close)
+
+
+@pytest.mark.assets
+def test_load_bert_brings_the_tokenizer(tmp_path, real_asset):
+    real_asset("bert-uncased-vocab")
+    config = transformers.BertConfig(**TINY_BERT)
+    saved(transformers.BertForPreTraining(config), tmp_path)
+    assert load_bert(tmp_path).tokenizer.encode("Hello") == [7592]
 
 
 def test_bert_with_the_mlm_head_alone(tmp_path):

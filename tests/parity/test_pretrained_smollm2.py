@@ -1,6 +1,8 @@
 """SmolLM2 in this course's GPT gives what `transformers` gives from the same file."""
 
 import pydoc_data.topics
+import subprocess
+import sys
 
 import gguf
 import numpy as np
@@ -238,3 +240,17 @@ def test_bfloat16_takes_half_the_memory_and_answers_the_same(path, ours):
     assert model.rope.cos.dtype == torch.float32, "angles need their digits"
     ids = tokenizer.encode(pydoc_data.topics.topics["lambda"])[:60]
     assert abs(loss(model, ids) - loss(ours.model, ids)) < 0.05
+
+
+def test_loading_holds_one_model_and_little_more(path):
+    """In a process of its own; the model alone is 513 MiB, the mapped file 94 MiB."""
+    program = (
+        "from lmcore.pretrained import load_smollm2\n"
+        "from lmcore.runtime import peak_memory_mib\n"
+        "before = peak_memory_mib()\n"
+        "model = load_smollm2()\n"
+        "print(peak_memory_mib() - before if before else 0)\n"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 1.5 * 513
