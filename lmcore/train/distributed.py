@@ -80,7 +80,10 @@ class World:
 
 @contextmanager
 def join_world(device: str | torch.device | None) -> Iterator[World]:
-    """Meet the other processes, if ``torchrun`` started any, and part at the end.
+    """Meet the other processes, if ``torchrun`` started any.
+
+    They stay together until they end, for a second ``train`` in the same script:
+    processes that parted wait for each other for ever when they meet again.
 
     Args:
         device: Where to compute; None for the best there is. Of several GPUs, each
@@ -94,13 +97,8 @@ def join_world(device: str | torch.device | None) -> Iterator[World]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
-    joined_here = not distributed.is_initialized()
-    if joined_here:
+    if not distributed.is_initialized():
         backend = "nccl" if device.type == "cuda" else "gloo"
         distributed.init_process_group(backend, timeout=PATIENCE)
-    try:
-        yield World(device, distributed.get_rank(), distributed.get_world_size())
-        distributed.barrier()  # nobody leaves while process 0 still saves
-    finally:
-        if joined_here:
-            distributed.destroy_process_group()
+    yield World(device, distributed.get_rank(), distributed.get_world_size())
+    distributed.barrier()  # nobody leaves while process 0 still saves

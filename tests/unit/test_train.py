@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from lmcore import runtime
 from lmcore.config import TrainConfig
 from lmcore.models.neural_ngram import NeuralNGram, NeuralNGramConfig
-from lmcore.train import History, train
+from lmcore.train import History, load_checkpoint, train
 from lmcore.train.distributed import World
 from lmcore.train.gradients import compute_gradients
 from lmcore.train.interrupt import Interrupt
@@ -331,6 +332,26 @@ def test_bfloat16_computes_otherwise_but_near_and_keeps_float32_weights():
     assert job.fingerprint(full) != job.fingerprint(mixed)
     for a, b in zip(history.steps, reference.steps, strict=True):
         assert math.isclose(a["loss"], b["loss"], rel_tol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("faster", "chosen"), [(3.0, torch.bfloat16), (1.0, torch.float32)]
+)
+def test_a_cpu_takes_bfloat16_where_a_trial_says_that_it_pays(
+    tmp_path, monkeypatch, faster, chosen
+):
+    monkeypatch.setattr(runtime, "probe_bf16", lambda: faster)
+    run_job(dtype=None, out_dir=tmp_path)
+    state = load_checkpoint(tmp_path / "step_24").state
+    assert state["settings"]["dtype"] == str(chosen)
+
+
+def test_the_trial_measures_and_draws_no_random_numbers():
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    assert 0.001 < runtime.probe_bf16.__wrapped__(size=64, rounds=2) < 1000
+    assert torch.equal(torch.rand(1), expected)
 
 
 def test_a_loss_in_bfloat16_is_refused():
