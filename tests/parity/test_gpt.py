@@ -14,15 +14,17 @@ from lmcore.models.gpt import GPT, GPTConfig
 
 B, T, V, D = 2, 8, 13, 16
 SHAPE = {"vocab_size": V, "max_seq_len": 12, "d_model": D, "n_layers": 2, "n_heads": 4}
-GPT2 = GPTConfig(**SHAPE)
+GPT2 = GPTConfig(**SHAPE, norm_eps=0.1)  # no default, so that it counts
 LLAMA = GPTConfig(
     **SHAPE,
     n_kv_heads=2,
     d_ff=20,
     bias=False,
     norm="rms",
+    norm_eps=0.1,
     ff="swiglu",
     positions="rope",
+    rope_base=500.0,
     tie_weights=False,
 )
 CONFIGS = {"gpt2": GPT2, "llama": LLAMA}
@@ -59,10 +61,10 @@ def torch_gpt2(model, dtype):
         activation=lambda x: F.gelu(x, approximate="tanh"),
         batch_first=True,
         norm_first=True,
+        layer_norm_eps=GPT2.norm_eps,
     )
-    stack = nn.TransformerEncoder(
-        layer, 2, norm=nn.LayerNorm(D), enable_nested_tensor=False
-    )
+    final = nn.LayerNorm(D, GPT2.norm_eps)
+    stack = nn.TransformerEncoder(layer, 2, norm=final, enable_nested_tensor=False)
     state = model.state_dict()
     torchs = {"attn.out_proj": "self_attn.out_proj", "attn_norm": "norm1"}
     torchs |= {"ff_norm": "norm2", "ff.in_proj": "linear1", "ff.out_proj": "linear2"}

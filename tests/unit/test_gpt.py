@@ -191,6 +191,8 @@ def test_dropout_acts_in_training_only():
     model, ids = make("gpt2", dropout=0.5), tokens()
     assert not torch.equal(model.train()(ids), model(ids))
     assert torch.equal(model.eval()(ids), make("gpt2")(ids))
+    dropped = [m.p for m in model.modules() if isinstance(m, nn.Dropout)]
+    assert dropped == [0.5] * 5  # embeddings; in two blocks: what is added, inside ff
     nothing = make("gpt2", dropout=0.999999)
     with torch.no_grad():
         logits = nothing.train()(ids)
