@@ -4,7 +4,7 @@ Both keep one matrix per projection, so that a table of names is nearly all ther
 say. What differs is the order of rows in q and k. RoPE turns pairs of coordinates by an
 angle. Our code and Hugging Face's pair i with i + K/2; a GGUF file pairs 2i with
 2i + 1, and so it has the rows of each head in another order. With the wrong order
-nothing fails: the shapes fit, and the model talks nonsense.
+nothing fails: the shapes fit, and only the loss tells.
 
 Reference: Touvron et al., 2023, section 2.2; ``LlamaModel.permute`` in llama.cpp's
 ``convert_hf_to_gguf.py``.

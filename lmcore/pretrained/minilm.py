@@ -23,7 +23,7 @@ from lmcore.pretrained.checkpoint import load_checkpoint
 from lmcore.pretrained.loaded import Loaded
 from lmcore.tokenizers import WordPieceTokenizer
 
-MAX_TOKENS = 256  # sentences were cut to this length for training
+MAX_TOKENS = 256  # the model card's limit (it was trained on at most 128)
 
 
 def load_minilm(
