@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from lmcore.cli.generate import MODEL_HELP, load_model
+from lmcore.cli.generate import MODEL_HELP, WEIGHTS_HELP, load_model
 from lmcore.config import require
 
 HELP = "/reset forgets the conversation · Ctrl-C stops an answer · Ctrl-D ends"
@@ -125,6 +125,7 @@ def chat(
         float, typer.Option(help="Draw among the best tokens that together have p.")
     ] = 0.9,
     seed: Annotated[int, typer.Option(help="Another seed, other answers.")] = 0,
+    weights: Annotated[str, typer.Option(help=WEIGHTS_HELP)] = "full",
 ) -> None:
     """Talk to SmolLM2, a small published chat model, in the book's own Transformer."""
     import torch
@@ -134,7 +135,7 @@ def chat(
     sys.stdout.reconfigure(errors="replace")  # a console may lack a character
     try:
         sampling = Sampling(temperature=temperature, top_p=top_p)
-        gpt, tokenizer = load_model(model)
+        gpt, tokenizer = load_model(model, weights)
         conversation = Conversation(
             gpt,
             tokenizer,

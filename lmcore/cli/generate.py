@@ -6,9 +6,14 @@ from typing import Annotated
 
 import typer
 
+from lmcore.config import require
+
 MODEL_HELP = (
     "smollm2, or a folder that `lmcore train` wrote (config.json, model.safetensors, "
     "tokenizer.json)."
+)
+WEIGHTS_HELP = (
+    "full; float16 or int8 are rounded and take less memory and time on a CPU."
 )
 
 
@@ -46,6 +51,7 @@ def generate(
         typer.Option(help="A text that ends the answer; may be given several times."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Another seed, another text.")] = 0,
+    weights: Annotated[str, typer.Option(help=WEIGHTS_HELP)] = "full",
 ) -> None:
     """Continue a text; past the model's context the oldest tokens are forgotten."""
     import torch
@@ -63,7 +69,7 @@ def generate(
             repetition_penalty=repetition_penalty,
         )
         check_stop(stop)
-        gpt, tokenizer = load_model(model)
+        gpt, tokenizer = load_model(model, weights)
         text = read_prompt(prompt)
         stop_ids = list(getattr(tokenizer, "special_tokens", {}).values())
         if n_beams != 1:
@@ -114,23 +120,29 @@ def read_prompt(prompt: str | None) -> str:
     return prompt
 
 
-def load_model(name: str):
+def load_model(name: str, weights: str = "full"):
     """A model in evaluation mode and its tokenizer.
 
     Args:
         name: ``smollm2``, or the path of a folder with a saved GPT.
+        weights: See ``fuse_for_inference``.
 
     Raises:
         ValueError: If it is neither, or a file is damaged.
         OSError: If a file is missing or cannot be had.
     """
+    from lmcore.generate import fuse_for_inference
+    from lmcore.generate.fast_linear import FAST_LINEAR
     from lmcore.models.gpt_files import load_gpt
     from lmcore.pretrained import load_smollm2
     from lmcore.runtime import pick_device
 
+    require(weights in FAST_LINEAR, "weights", weights, f"be in {sorted(FAST_LINEAR)}")
     device = pick_device()
     if name == "smollm2":
-        return load_smollm2(device=device)
-    if not Path(name).is_dir():
-        raise ValueError(f"model={name!r}: must be 'smollm2' or an existing folder")
-    return load_gpt(name, device)
+        model, tokenizer = load_smollm2(device=device)
+    else:
+        rule = "be 'smollm2' or an existing folder"
+        require(Path(name).is_dir(), "model", name, rule)
+        model, tokenizer = load_gpt(name, device)
+    return fuse_for_inference(model, weights), tokenizer

@@ -89,6 +89,7 @@ def test_generate_reads_a_pipe_and_goes_past_the_context(folder):
         (["--n-beams", "0"], "n_beams=0"),
         (["--stop", ""], "stop=''"),
         (["--model", "no/such"], "model='no/such'"),
+        (["--weights", "int4"], "weights='int4'"),
     ],
 )
 def test_generate_names_what_is_wrong(folder, arguments, words):
