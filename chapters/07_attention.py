@@ -29,6 +29,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+# %%
 from lmcore.assets import fetch
 from lmcore.attention import (
     Attention,
@@ -447,7 +448,9 @@ plt.show()
 # reaches the scores multiplied by about this (the median of 500 rows).
 
 # %%
-print(f"K = 1024: {raw[-1][0]:.1f} nats unscaled, {scaled[-1][0]:.1f} scaled")
+for name, (entropy, _) in (("unscaled", raw[-1]), ("scaled", scaled[-1])):
+    as_many = math.exp(entropy)  # keys with equal shares that give this entropy
+    print(f"K = 1024, {name}: {entropy:.1f} nats, as of {as_many:.0f} equal keys")
 assert all(raw[i][1] > scaled[i][1] for i in (1, 2, 3)) and WIDTHS[3] == 64
 assert PRESETS["gpt2"].head_width == 64
 
