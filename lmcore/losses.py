@@ -2,18 +2,22 @@
 
 Classes (tokens) always stand on the last axis, unlike in ``torch.nn.functional``, where
 they stand second. Each loss is the mean over everything it is given.
+
+``cross_entropy_explicit`` is the equation; ``cross_entropy`` gives the same numbers
+through torch's fused kernel, which goes over the (B, T, V) scores fewer times.
 """
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
 from lmcore.activations import log_softmax
 
 IGNORE_INDEX = -100
 
 
-def cross_entropy(
+def cross_entropy_explicit(
     logits: Float[Tensor, "*batch V"],
     targets: Int[Tensor, "*batch"],
     *,
@@ -41,6 +45,22 @@ def cross_entropy(
     if label_smoothing:
         loss = (1 - label_smoothing) * loss - label_smoothing * log_probs.mean(-1)
     return loss.where(counts, 0).sum() / counts.sum()
+
+
+def cross_entropy(
+    logits: Float[Tensor, "*batch V"],
+    targets: Int[Tensor, "*batch"],
+    *,
+    ignore_index: int = IGNORE_INDEX,
+    label_smoothing: float = 0.0,
+) -> Float[Tensor, ""]:
+    """``cross_entropy_explicit`` in one kernel: the same arguments, the same number."""
+    return F.cross_entropy(
+        logits.reshape(-1, logits.shape[-1]),  # (N, V)
+        targets.reshape(-1),  # (N,)
+        ignore_index=ignore_index,
+        label_smoothing=label_smoothing,
+    )
 
 
 def binary_cross_entropy(
