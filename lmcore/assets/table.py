@@ -47,7 +47,7 @@ TABLE = (
             5_416_192,
             "f393d09d07ea4d0e19957838046b3601ad09e0a5bd1c5ad0454240eacff393be",
         ),
-        chapters=(1, 2),
+        chapters=(1, 2, 5, 6, 7, 9),
     ),
     Asset(
         name="sanguo",
@@ -126,6 +126,7 @@ TABLE = (
         licence="Apache-2.0",
         members=_FILES["minilm"],
         archive=MINILM,
+        chapters=(7,),
     ),
     Asset(
         name="smollm2",
@@ -138,6 +139,7 @@ TABLE = (
             92_871_040,
             "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
         ),
+        chapters=(9,),
     ),
     Asset(
         name="glove",
@@ -150,6 +152,7 @@ TABLE = (
             76_067_791,
             "5c2b08fb0cd00b1f5ef01192099fdd09621bad6c9a03683091543496b1b2fee2",
         ),
+        chapters=(5,),
     ),
     # --- labelled
     Asset(
@@ -163,6 +166,7 @@ TABLE = (
             939_711,
             "e4d421341bf9fa774bcded8e7d6c5d73a1bf8f88edbe129207713850abac4995",
         ),
+        chapters=(8,),
     ),
     Asset(
         name="word-relations",
@@ -175,6 +179,7 @@ TABLE = (
             23_260_095,
             "a3f5b626da5518e79a479140361c663089fe7998df8ba52d56e1ded71ac5bdf5",
         ),
+        chapters=(5, 7),
     ),
     Asset(
         name="movie-sentences",

@@ -57,13 +57,15 @@ def fetch(
 @app.command()
 def assets() -> None:
     """List every asset: size, what is in the cache, chapters, licence, contents."""
-    typer.echo(f"{'name':<20}{'MB':>7}{'download':>10}  cached  chapters    licence")
+    typer.echo(
+        f"{'name':<20}{'MB':>7}{'download':>10}  cached  chapters            licence"
+    )
     for asset in ASSETS.values():
         cached = "yes" if is_cached(asset.name) else "no"
         chapters = " ".join(f"{number:02d}" for number in asset.chapters) or "-"
         typer.echo(
             f"{asset.name:<20}{asset.size / 1e6:>7.1f}"
-            f"{asset.download_size / 1e6:>10.1f}  {cached:<8}{chapters:<12}"
+            f"{asset.download_size / 1e6:>10.1f}  {cached:<8}{chapters:<20}"
             f"{asset.licence}\n    {asset.what}"
         )
     typer.echo(f"\nCache: {cache_folder()} (LMCORE_HOME chooses another folder)")
