@@ -123,7 +123,11 @@ def test_lmcore_fetch_goes_on_after_a_failure_and_says_so(no_sources):
 def test_lmcore_fetch_without_names_takes_what_the_book_reads(no_sources):
     result = run.invoke(cli.app, ["fetch"])
     assert result.exit_code == 1
-    assert f"not fetched: {', '.join(needed_by_the_book())}" in result.output
+    missing = result.output.rpartition("not fetched: ")[2].strip().split(", ")
+    # gensim, where it is installed, holds one of them: nothing has to be fetched
+    found = [name for name in needed_by_the_book() if is_cached(name)]
+    assert set(found) <= {"word-relations"}
+    assert missing == [name for name in needed_by_the_book() if name not in found]
     assert needed_by_the_book() and len(needed_by_the_book()) < len(ASSETS)
 
 
