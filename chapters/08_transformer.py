@@ -196,14 +196,13 @@ with torch.no_grad():
     ours.bias.copy_(bias)
 theirs = nn.functional.layer_norm(x, (8,), weight, bias)
 by_hand = layer_norm_by_hand(x, weight, bias)
-assert (by_hand - theirs).abs().max() < 1e-12 and (
-    by_hand - ours(x)
-).abs().max() < 1e-12
+assert (by_hand - theirs).abs().max() < 1e-12
+assert (by_hand - ours(x)).abs().max() < 1e-12
 
 # %% [markdown]
 # Note the division by $D$. Implementations in circulation divide by $D - 1$ (`x.std()` does, in PyTorch), and load
-# published weights as if nothing were wrong. For $D = 8$ that shrinks every output by $\sqrt{7/8}$; for $D = 768$ it
-# is a small error in every layer.
+# published weights as if nothing were wrong. For $D = 8$ that shrinks every output by a factor of $\sqrt{7/8}$; for
+# $D = 768$ it is a small error in every layer.
 
 # %%
 unbiased = (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True))
@@ -1083,7 +1082,7 @@ assert 1 < seconds["lstm"] / seconds["transformer"] < 1.2
 # sections 4 and 6).
 #
 # Two of the models were trained for longer, and their weights are in the repository: the same Transformer for 3,000
-# steps, and the better of the two, the LSTM, for 4,000.
+# steps, and the better of the two, the LSTM, for 4,000. More steps help both, and the order stays.
 
 
 # %%
@@ -1434,10 +1433,8 @@ pair = M[:2, :2]  # the fastest hand, for 5 steps: 5 radians
 print(pair.numpy().round(2))
 assert (rows[:-5] @ M - rows[5:]).abs().max() < 1e-3
 assert (M.T @ M - torch.eye(8, dtype=f64)).abs().max() < 1e-2
-assert (
-    abs(pair[0, 0] - math.cos(5)) < 1e-3
-    and abs(abs(pair[0, 1]) - abs(math.sin(5))) < 1e-3
-)
+assert abs(pair[0, 0] - math.cos(5)) < 1e-3
+assert abs(abs(pair[0, 1]) - abs(math.sin(5))) < 1e-3
 
 # %% [markdown]
 # The matrix is the same for all $t$, turns each pair by its own angle, and keeps all lengths: RoPE, found in the
