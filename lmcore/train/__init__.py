@@ -3,9 +3,10 @@
     history = train(model, get_batch, loss_fn, TrainConfig(max_steps=1000),
                     evaluate=evaluate, eval_every=100, out_dir="runs/first")
 
-``loop`` is the loop itself, ``gradients`` what one step computes, ``checkpoints`` how
-a run is kept, ``history`` what it leaves behind as numbers, ``distributed`` several
-processes, ``interrupt`` Ctrl-C.
+``loop`` is the loop itself, ``gradients`` what one step computes, ``run_state`` what a
+step changes, ``checkpoints`` how that is kept on a disk, ``history`` what a run leaves
+behind as numbers, ``distributed`` several processes, ``interrupt`` Ctrl-C, ``progress``
+the bar.
 """
 
 from lmcore.train.checkpoints import (

@@ -104,7 +104,7 @@ def to_device(batch: Any, device: torch.device) -> tuple[Tensor, ...]:
         )
     rows = [len(t) for t in batch]
     require(len(set(rows)) == 1 and rows[0] > 0, "rows", rows, "be equal and > 0")
-    return tuple(t.to(device, non_blocking=True) for t in batch)
+    return tuple(t.to(device) for t in batch)
 
 
 def seed_step(seed: int, step: int, rank: int) -> None:

@@ -41,4 +41,4 @@ def catch_interrupt() -> Iterator[Interrupt]:
         yield interrupt
     finally:
         for number, handler in old.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler or signal.SIG_DFL)

@@ -86,7 +86,9 @@ def train(
 
     Called again with the same arguments after an interruption, it goes on from the
     newest complete checkpoint in ``out_dir``, and the result has the same bits as an
-    undisturbed run's (on the same machine, with the same number of threads).
+    undisturbed run's (on the same machine, with the same number of threads). Under
+    ``torchrun``, each process takes its share of every batch's rows; process 0 alone
+    evaluates, writes and shows progress.
 
     Args:
         model: Moved to ``device``. Ends with the last step's weights, not the best's.
@@ -95,7 +97,8 @@ def train(
             ``config.batch_size`` is for it to use: the loop does not read it.
         loss_fn: ``loss_fn(model, *batch)`` gives the mean over the batch's rows, or,
             where rows count different numbers of targets, ``(sum, count)``. In mixed
-            precision it has to compute from ``logits.float()``.
+            precision it has to compute from ``logits.float()``. It calls ``model(...)``
+            and nothing else of it, since DistributedDataParallel may stand around it.
         config: Learning rate, decay, steps and the like.
         evaluate: Gives numbers by name, the one to minimise as "loss". Called in
             ``eval()`` mode without gradients, in training's number format.
@@ -119,7 +122,8 @@ def train(
             other settings (names them).
         FloatingPointError: If loss or gradient is not finite; says at which step and
             learning rate. Nothing of that step is saved.
-        KeyboardInterrupt: After Ctrl-C, when the step is finished and saved.
+        KeyboardInterrupt: After Ctrl-C or SIGTERM, when the step is finished and
+            saved.
         OSError: If a checkpoint cannot be written.
     """
     require(schedule in SCHEDULES, "schedule", schedule, f"be one of {[*SCHEDULES]}")

@@ -79,8 +79,9 @@ class RunState:
         for key, tensor in checkpoint.optimizer.items():
             quantity, name = key.split(".", 1)
             index = self.names.index(name)
+            is_mean = tensor.is_floating_point()  # else it counts steps
             device = self.optimizer.params[index].device
-            state[quantity][index] = tensor.to(device) if tensor.ndim else int(tensor)
+            state[quantity][index] = tensor.to(device) if is_mean else int(tensor)
         self.optimizer.load_state_dict(state)
         self.history = checkpoint.history
 

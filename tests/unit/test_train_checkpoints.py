@@ -77,6 +77,26 @@ def test_a_resumed_run_has_the_undisturbed_runs_bits(tmp_path, undisturbed):
     assert without_times(history) == without_times(reference)
 
 
+class Tempered(torch.nn.Module):
+    """The model with one parameter of no axis, as CLIP's temperature is."""
+
+    def __init__(self):
+        super().__init__()
+        self.model, self.scale = job.make_model(), torch.nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, ids):
+        return self.model(ids) * self.scale
+
+
+def test_a_parameter_without_axes_resumes_too(tmp_path):
+    model, _ = run_job(tmp_path / "whole", Tempered())
+    with pytest.raises(PowerCut):
+        run_job(tmp_path / "cut", Tempered(), get_batch=cut_at((13, 0)))
+    resumed, _ = run_job(tmp_path / "cut", Tempered())
+    assert job.fingerprint(resumed) == job.fingerprint(model)
+    assert resumed.scale != 1
+
+
 def test_dropout_matters_here():
     with_dropout, without = job.make_model(), job.make_model(dropout=0.0)
     torch.manual_seed(0)
