@@ -127,6 +127,8 @@ def beam_search(
                 longer.append(Beam([*ids, token], log_prob, score, False))
         live = longer
         stopped = best_first(stopped)[:n_beams]
+        if stopped and n_beams == 1:  # greedy decoding takes nothing back
+            return stopped
         full = len(stopped) == n_beams
         if not live or (full and best_possible(live[0]) <= stopped[-1].score):
             break
