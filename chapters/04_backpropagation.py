@@ -1744,4 +1744,4 @@ assert "copy of the test set" in about and "different 13 to the test set" in abo
 # - Alpaydin, E., Kaynak, C. (1998). Optical recognition of handwritten digits. UCI
 #   Machine Learning Repository. The data of section 9.
 #
-# **Next:** chapter 05, word vectors: the same gradients, applied to words.
+# **Next:** [05 Word vectors](05_word_vectors.ipynb): the same gradients, applied to words.

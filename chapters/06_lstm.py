@@ -1355,4 +1355,4 @@ assert (by_hand - library).abs().max() < 1e-10
 # - Y. Kim, "Convolutional neural networks for sentence classification", *EMNLP* (2014).
 # - A. Radford et al., "Language models are unsupervised multitask learners", OpenAI (2019), section 2.3.
 #
-# **Next:** chapter 07, attention: the decoder looks back at every state.
+# **Next:** [07 Attention](07_attention.ipynb): the decoder looks back at every state.
