@@ -112,6 +112,15 @@ def write(runner: str, model, ids: list[int], n: int) -> list[int]:
     return out[0, len(ids) :].tolist()
 
 
+def own_peak_mib() -> float | None:
+    """Peak memory since this program began (getrusage's includes its parent's)."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return peak_memory_mib()
+    lines = status.read_text(encoding="utf-8").splitlines()
+    return next(int(x.split()[1]) / 1024 for x in lines if x.startswith("VmHWM"))
+
+
 def measure_memory(runner: str, folder: str, ids: list[int], n: int) -> float:
     """Peak memory in MiB of a fresh process that does one runner's work."""
     command = [sys.executable, __file__, "--only", runner, "--folder", folder]
@@ -129,7 +138,7 @@ def only(runner: str, folder: str, ids: list[int], n: int) -> None:
     else:
         model, _ = load_ours(runner)
     write(runner, model, ids, n)
-    print(peak_memory_mib())
+    print(own_peak_mib())
 
 
 @torch.inference_mode()

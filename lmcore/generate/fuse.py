@@ -100,5 +100,6 @@ def fuse_for_inference(model: GPT, weights: str = "full") -> GPT:
         elif isinstance(block.ff, FeedForward):
             block.ff.in_proj = make_linear([block.ff.in_proj])
             block.ff.out_proj = make_linear([block.ff.out_proj])
+        block.dropout = nn.Identity()
     model.lm_head = make_linear([model.lm_head])
     return model
