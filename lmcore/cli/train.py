@@ -32,6 +32,8 @@ def train(
     except KeyboardInterrupt as stop:
         typer.echo(f"\n{stop}")
         raise typer.Exit(130) from None
+    if not record:
+        return  # a further process under torchrun: process 0 speaks
     typer.echo(
         f"best at step {record['best_step']}: validation "
         f"{record['validation_bits']:.3f}, test {record['test_bits']:.3f} bits per byte"

@@ -13,6 +13,7 @@ the validation text, and measures those on the test text once, at the end.
 
 import hashlib
 import json
+import os
 import time
 import tomllib
 from dataclasses import dataclass
@@ -261,7 +262,8 @@ def run_recipe(recipe: Recipe, out_dir: str | Path, command: str) -> dict[str, A
         command: What to write down as the command that made this.
 
     Returns:
-        The record that ``history.json`` holds.
+        The record that ``history.json`` holds; nothing in the further processes of a
+        run under torchrun.
     """
     out_dir = Path(out_dir)
     device = pick_device()
@@ -274,7 +276,8 @@ def run_recipe(recipe: Recipe, out_dir: str | Path, command: str) -> dict[str, A
     inputs, targets = next_token_pairs(ids, seq_len, stride=seq_len // 2)
     model = GPT(recipe.model)
     parameters = sum(p.numel() for p in model.parameters())
-    print(
+    say = print if process_number() == 0 else lambda *_: None
+    say(
         f"{parameters:,} parameters, {len(ids):,} tokens of training text "
         f"({len(splits.train.encode()):,} bytes), on {device}"
     )
@@ -293,7 +296,8 @@ def run_recipe(recipe: Recipe, out_dir: str | Path, command: str) -> dict[str, A
         print(f"\nvalidation: {bits:.3f} bits per byte", flush=True)
         return {"loss": nats / (len(validation) - 1), "bits_per_byte": bits}
 
-    keep_data(recipe.data, splits.train, out_dir / "checkpoints" / "data.json")
+    if process_number() == 0:
+        keep_data(recipe.data, splits.train, out_dir / "checkpoints" / "data.json")
     started = time.perf_counter()
     history = train(
         model,
@@ -308,6 +312,8 @@ def run_recipe(recipe: Recipe, out_dir: str | Path, command: str) -> dict[str, A
         compile=recipe.run.compile,
         device=device,
     )
+    if process_number() > 0:
+        return {}  # under torchrun, process 0 measures and saves for all
     best = best_checkpoint(out_dir / "checkpoints")
     model.load_state_dict(load_checkpoint(best).weights)
     save_gpt(
@@ -356,6 +362,11 @@ def keep_data(data: DataConfig, text: str, path: Path) -> None:
         require(not changed, "[data]", now, f"{rule}. Take another folder (--out)")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8")
+
+
+def process_number() -> int:
+    """Which process of torchrun's this is; 0 without torchrun."""
+    return int(os.environ.get("RANK", "0"))
 
 
 def measure_bits(model: nn.Module, ids: Tensor, text: str, seq_len: int) -> float:
