@@ -25,6 +25,7 @@ def train(
     try:
         plan = read_recipe(recipe, changes)
         parts = ["lmcore train", recipe.as_posix(), *(f"--set {c}" for c in changes)]
+        parts += [f"--out {out.as_posix()}"] if out else []
         record = run_recipe(plan, out or Path("work") / recipe.stem, " ".join(parts))
     except (ValueError, OSError) as error:
         typer.secho(str(error), fg="red", err=True)
