@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from lmcore.activations import log_softmax
 
 IGNORE_INDEX = -100
+PIECE = 2**21  # numbers: 8 MB in float32
 
 
 def cross_entropy_explicit(
@@ -54,13 +55,28 @@ def cross_entropy(
     ignore_index: int = IGNORE_INDEX,
     label_smoothing: float = 0.0,
 ) -> Float[Tensor, ""]:
-    """``cross_entropy_explicit`` in one kernel: the same arguments, the same number."""
-    return F.cross_entropy(
-        logits.reshape(-1, logits.shape[-1]),  # (N, V)
-        targets.reshape(-1),  # (N,)
-        ignore_index=ignore_index,
-        label_smoothing=label_smoothing,
+    """``cross_entropy_explicit`` in torch's kernel: the same arguments and number.
+
+    The rows are taken some at a time, since (N, V) scores are large: pieces of PIECE
+    numbers use the same memory again, where one of all rows would ask for more.
+    """
+    n_rows = max(1, PIECE // logits.shape[-1])
+    pieces = zip(
+        logits.reshape(-1, logits.shape[-1]).split(n_rows),  # (n_rows, V) each
+        targets.reshape(-1).split(n_rows),  # (n_rows,) each
+        strict=True,
     )
+    sums = [
+        F.cross_entropy(
+            some_logits,
+            some_targets,
+            ignore_index=ignore_index,
+            label_smoothing=label_smoothing,
+            reduction="sum",
+        )
+        for some_logits, some_targets in pieces
+    ]
+    return torch.stack(sums).sum() / (targets != ignore_index).sum()
 
 
 def binary_cross_entropy(
