@@ -3,7 +3,7 @@
 #
 # **Question.** What must stand around attention so that it can be stacked, trained and put to work, and what does each part cost?
 #
-# **Prerequisites.** [07 Attention](07_attention.ipynb): attention, masks and heads; [06 Recurrent networks and the LSTM](06_lstm.ipynb): the encoder and decoder; [04 Backpropagation](04_backpropagation.ipynb): gradients by hand.
+# **Prerequisites.** [07 Attention](07_attention.ipynb): attention (注意力), masks (掩码) and heads (头); [06 Recurrent networks and the LSTM](06_lstm.ipynb): the LSTM (长短期记忆网络), encoder (编码器) and decoder (解码器); [04 Backpropagation](04_backpropagation.ipynb): gradients (梯度) by hand.
 #
 # **Time.** 90–120 minutes to read; 20–60 s to run on two CPU cores.
 
@@ -78,7 +78,7 @@ letters = nn.Embedding(26, 64, dtype=f64)(letter_ids).detach()  # (1, 13, 64)
 print(f"{difference(letters):.2f}")
 
 # %% [markdown]
-# Now send them through twelve attention layers, fresh from their initialisation. **Predict.** After how many layers
+# Now send them through twelve attention layers, fresh from their initialisation (初始化). **Predict.** After how many layers
 # do the 13 letters become one?
 
 # %%
@@ -92,15 +92,17 @@ shown = [share if share > 1e-12 else 0 for share in alone]  # below: rounding er
 for depth in (0, 1, 2, 3, 12):
     print(f"{depth:2} layers: {shown[depth]:.1g}")
 assert alone[0] > 0.9 and alone[2] < 1e-3 and max(alone[3:]) < 1e-12
+left = [alone[i + 1] / alone[i] for i in range(3)]
+assert left[0] > left[1] > left[2]  # each layer leaves a smaller share than the last
 
 # %% [markdown]
 # After three. All positions hold the same vector, and whatever the word was, it is gone.
 #
-# The reason is in chapter 07's equation. Each output is a weighted *mean* of the values, and a mean lies between the
+# The reason is in chapter 07's equation. Each output is a weighted *mean* of the values (值), and a mean lies between the
 # things it is made of. The outputs are closer together than the inputs; then the weights become more alike as well,
-# and the next layer takes means of means. Dong et al. (2021) prove that it goes *doubly exponentially* with depth,
-# which is what you saw: each layer's share is smaller, and it shrinks by more than the one before. And they name the
-# cures, which are the parts of this chapter: a way around each layer, and a network behind it.
+# and the next layer takes means of means. Dong et al. (2021) prove that it goes *doubly exponentially* with depth:
+# each layer leaves a smaller share of the difference than the one before, as you saw. And they name the cures, which
+# are the parts of this chapter: a way around each layer, and a network behind it.
 #
 # ## 2 A way around each layer
 #
@@ -118,17 +120,17 @@ assert min(added) > 0.6
 
 # %% [markdown]
 # After twelve layers the positions are almost as different as at first. **Equation.** This is a **residual
-# connection** (残差连接; He et al. 2016). Layer $l$ computes $f_l$ and adds it; unrolled, the last state is a plain sum:
+# connection** (残差连接; He et al. 2016). Layer $l$ computes $f_l$ and adds it; after $n$ layers the state is a plain sum:
 #
 # $$\mathbf{x}_{l+1} = \mathbf{x}_l + f_l(\mathbf{x}_l), \qquad
-# \mathbf{x}_L = \mathbf{x}_0 + f_0(\mathbf{x}_0) + f_1(\mathbf{x}_1) + \dots + f_{L-1}(\mathbf{x}_{L-1}).$$
+# \mathbf{x}_n = \mathbf{x}_0 + f_0(\mathbf{x}_0) + f_1(\mathbf{x}_1) + \dots + f_{n-1}(\mathbf{x}_{n-1}).$$
 #
 # Think of $\mathbf{x}$ as a sheet on which every layer writes a line and nobody erases: the **residual stream**
 # (残差流). A layer that has nothing to say writes zeros.
 #
-# The same addition carries the gradient. Each step back multiplies by the Jacobian
-# $I + \partial f_l/\partial \mathbf{x}_l$, where without the detour only the second term stands. **Number.** Let
-# every layer's slope be 0.1, one number wide, 24 layers deep:
+# The same addition carries the gradient. Each step back multiplies by the Jacobian (雅可比矩阵)
+# $I + \partial f_l/\partial \mathbf{x}_l$, where $I$, the identity, comes from the way around; without it only the
+# second term stands. **Number.** Let every layer's slope be 0.1, one number wide, 24 layers deep:
 
 # %%
 without, with_detour = 0.1**24, (1 + 0.1) ** 24
@@ -136,7 +138,7 @@ print(f"without {without:.0e}, with {with_detour:.1f}")
 assert without < 1e-23 and round(with_detour, 1) == 9.8
 
 # %% [markdown]
-# You have met this twice. The LSTM's cell of chapter 06 is added to along *time*; the residual stream is added to
+# You have met this before. The LSTM's cell of chapter 06 is added to along *time*; the residual stream is added to
 # along *depth*.
 #
 # There is a price. Sums grow:
@@ -184,8 +186,8 @@ def layer_norm_by_hand(x, weight, bias, eps=1e-5):
 # \hat{\mathbf{x}} = \frac{\mathbf{x} - \mu}{\sqrt{\sigma^2 + \varepsilon}}, \qquad
 # \mathbf{y} = \hat{\mathbf{x}} \odot \mathbf{w} + \mathbf{b},$$
 #
-# where $\varepsilon$, usually $10^{-5}$, only guards against division by zero. Compare with PyTorch and with lmcore,
-# on weights that are not 1:
+# with the mean $\mu$ and the variance (方差) $\sigma^2$; $\varepsilon$, usually $10^{-5}$, guards against division by zero.
+# Compare with PyTorch and with lmcore, on weights that are not 1:
 
 # %%
 x = torch.randn(2, 5, 8, dtype=f64)
@@ -211,13 +213,21 @@ print(f"shrunk to {(unbiased / plain).mean():.4f} for D = 8")
 assert torch.allclose(unbiased / plain, torch.tensor((7 / 8) ** 0.5, dtype=f64))
 
 # %% [markdown]
-# **Back.** Adding a constant to $\mathbf{x}$ changes nothing, and neither does stretching it. So the gradient can
-# have no part in these two directions, the constant one and $\hat{\mathbf{x}}$ itself. With
-# $\mathbf{g} = \partial L/\partial\mathbf{y} \odot \mathbf{w}$, and a bar for the mean over the $D$ places, chapter
-# 04's rules give
+# **Back.** Move $\mathbf{x}$ by a small $\mathbf{d}$, and write a bar for the mean over the $D$ places. The numerator
+# of $\hat{\mathbf{x}}$ moves by $\mathbf{d} - \overline{\mathbf{d}}$. The square of the denominator,
+# $r^2 = \sigma^2 + \varepsilon$, moves by $2\,\overline{(\mathbf{x} - \mu) \odot \mathbf{d}}$, so $r$ itself by
+# $\overline{\hat{\mathbf{x}} \odot \mathbf{d}}$. The quotient rule makes of the two:
 #
-# $$\frac{\partial L}{\partial \mathbf{x}} = \frac{1}{\sqrt{\sigma^2 + \varepsilon}}
-# \Big(\mathbf{g} - \overline{\mathbf{g}} - \hat{\mathbf{x}}\; \overline{\mathbf{g} \odot \hat{\mathbf{x}}}\Big).$$
+# $$\text{change of } \hat{\mathbf{x}} = \frac1r
+# \Big(\mathbf{d} - \overline{\mathbf{d}} - \hat{\mathbf{x}}\; \overline{\hat{\mathbf{x}} \odot \mathbf{d}}\Big).$$
+#
+# The matrix that does this to $\mathbf{d}$ is symmetric, so a gradient goes back through the same one (chapter 04
+# multiplies by the transpose). With $\mathbf{g} = \partial L/\partial\mathbf{y} \odot \mathbf{w}$:
+#
+# $$\frac{\partial L}{\partial \mathbf{x}} = \frac1r
+# \Big(\mathbf{g} - \overline{\mathbf{g}} - \hat{\mathbf{x}}\; \overline{\hat{\mathbf{x}} \odot \mathbf{g}}\Big).$$
+#
+# What is subtracted are two directions: to shift $\mathbf{x}$, or (but for $\varepsilon$) to stretch it, changes nothing.
 
 
 # %%
@@ -245,7 +255,7 @@ assert gap < 1e-12
 # section.
 #
 # Many newer models leave out the mean and the bias and divide by $\sqrt{\overline{\mathbf{x} \odot \mathbf{x}}}$
-# alone: **RMSNorm** (均方根归一化; Zhang and Sennrich 2019, section 3). One line, equal to PyTorch's:
+# alone: **RMSNorm** (均方根归一化; Zhang and Sennrich 2019, section 4). One line, equal to PyTorch's:
 
 # %%
 x = x.detach()
@@ -264,9 +274,9 @@ assert (by_hand - nn.functional.rms_norm(x, (8,), eps=1e-5)).abs().max() < 1e-12
 # \text{pre: } \mathbf{x}_{l+1} = \mathbf{x}_l + f_l\big(\mathrm{norm}(\mathbf{x}_l)\big).$$
 #
 # It looks like a detail. Derive what it does. In a pre-norm stack every layer writes something of about the same
-# size, since it reads something of a fixed size. After $L$ layers the stream is a sum of $L$ such things; if they
-# point in unrelated directions, its size grows as $\sqrt L$. The final norm divides the gradient by this size. So the
-# top layers of a pre-norm stack should get gradients that fall as $1/\sqrt L$. In a post-norm stack the size is set
+# size, since it reads something of a fixed size. After $n$ layers the stream is a sum of $n$ such things; if they
+# point in unrelated directions, its size grows as $\sqrt n$. The final norm divides the gradient by this size. So the
+# top layers of a pre-norm stack should get gradients that fall as $1/\sqrt n$. In a post-norm stack the size is set
 # back to 1 after every sum: there the top layer does not know how deep the stack is.
 #
 # **Predict.** From 3 blocks to 48, by what factor does the gradient of the top block shrink in either stack?
@@ -308,9 +318,9 @@ for name, pre_norm in (("post-norm", False), ("pre-norm", True)):
 
 # %% alt="Two curves on logarithmic axes against the number of blocks, 3 to 48. Post-norm stays near a half. Pre-norm falls in a straight line from a third to less than a tenth, along a dotted line of one over the square root of the depth."
 figure, axes = new_plot(
-    "Pre-norm makes the top gentler with depth, post-norm does not",
+    "Only pre-norm shrinks the top gradient with depth",
     "blocks",
-    "length of the top block's gradient",
+    "length of dL/dW, top out_proj",
 )
 for name, values in top.items():
     axes.loglog(DEPTHS, values, marker="o", label=name)
@@ -328,7 +338,7 @@ plt.show()
 # **How to read it.** Both axes are logarithmic, so a power of the depth is a straight line; its slope is the
 # exponent.
 #
-# By 4, which is $\sqrt{48/3}$, and not at all: the derivation holds (Xiong et al. 2020, section 3, prove it).
+# By about 4, which is $\sqrt{48/3}$, and not at all (Xiong et al. 2020, section 3, prove upper bounds of this form).
 #
 # A longer gradient alone breaks nothing, since a step of Adam is as long for a large gradient as for a small one
 # (chapter 04). So ask the other question: how far does the *output* move when all weights move a little? In a
@@ -357,21 +367,23 @@ for name, pre_norm in (("post-norm", False), ("pre-norm", True)):
     runs = [[output_shift(n, pre_norm, seed) for seed in range(3)] for n in DEPTHS]
     shift[name] = np.mean(runs, 1)
     print(f"{name:>9}:", *(f"{s:.1f}" for s in shift[name]))
-assert 4.5 < shift["post-norm"][-1] / shift["post-norm"][0] < 7
+assert 5 < shift["post-norm"][-1] / shift["post-norm"][0] < 6.2
 assert 1.5 < shift["pre-norm"][-1] / shift["pre-norm"][0] < 3
 
 # %% [markdown]
 # From 3 blocks to 48, post-norm's output becomes five to six times as touchy, pre-norm's about twice. Does it matter
-# in training? A byte language model of 2, 6 and 12 blocks, all else equal, on the plays of the course; the learning
-# rate stands at its peak from the first step, or rises to it over the first 150 (a warm-up, section 10). **Predict.**
-# Which of the nine runs fails?
+# in training? A byte language model (语言模型) of 2, 6 and 12 blocks, all else equal, on the plays of the course; the
+# learning rate (学习率) stands at its peak from the first step, or rises to it over the first 150 (a **warm-up**, 学习率预热;
+# section 10). **Predict.** Which of the nine runs fails?
 
 # %%
 saved = json.loads((RESULTS / "norm_depth.json").read_text())
 runs = {(r["n_layers"], r["norm"], r["warmup_steps"]): r for r in saved["runs"]}
 last = {key: run["nats_last_30"] for key, run in runs.items()}
-print(f"{saved['command']}: {saved['train_config']['max_steps']} steps\n")
-print("nats per byte       ", *(f"{depth:>2} blocks" for depth in (2, 6, 12)))
+steps, peak = (saved["train_config"][name] for name in ("max_steps", "lr"))
+print(f"{saved['command']}: {steps} steps, peak learning rate {peak}")
+print("training loss of the last 30 steps, nats per byte\n")
+print("                    ", *(f"{depth:>2} blocks" for depth in (2, 6, 12)))
 for norm, warmup in (("pre", 0), ("post", 0), ("post", 150)):
     row = [last[depth, norm, warmup] for depth in (2, 6, 12)]
     print(f"{norm:>4}, warm-up {warmup:>3}:   ", *(f"{nats:9.2f}" for nats in row))
@@ -382,7 +394,7 @@ assert min(last[12, "post", w] for w in (0, 150)) > 3.3 and last[12, "pre", 0] <
 # %% [markdown]
 # The deep post-norm stack, both times. With 2 blocks post-norm is even a little ahead, with 6 a little behind, and
 # with 12 it learns nothing but the frequencies of the bytes: 3.33 nats are 4.8 bits, the byte 1-gram of chapter 01. A
-# warm-up of 150 steps did not save it here, at this learning rate and in 300 steps of one seed; the six blocks of the
+# warm-up of 150 steps did not save it, at this learning rate and in 300 steps of one seed; the six blocks of the
 # first Transformer did train in post-norm, with a warm-up of 4,000. Pre-norm needed none. Most deep models today are
 # pre-norm, and so are lmcore's blocks unless asked otherwise.
 
@@ -396,7 +408,7 @@ assert round(stuck, 1) == 4.8
 #
 # Attention moves things between positions, but given its weights it only adds: every output is linear in the values.
 # **Number.** Suppose that attention has fetched two bits $a$ and $b$ from two places, and that the answer depends on
-# whether *exactly one* of them is set. No sum $ua + vb + c$ says so (chapter 03). Two units with a ReLU between do:
+# whether *exactly one* of them is set. No sum $ua + vb + c$ says so (chapter 03). Two units with a ReLU (修正线性单元) do:
 # $\max(0, a+b) - 2\max(0, a+b-1)$.
 
 # %%
@@ -439,7 +451,7 @@ print(weights, f"share {weights['feed-forward'] / sum(weights.values()):.2f}")
 assert weights == {"attention": 4 * 64**2 + 4 * 64, "feed-forward": 8 * 64**2 + 5 * 64}
 
 # %% [markdown]
-# Two thirds. Attention decides *what goes where*; what is made of it is mostly stored here. (GPT-2 uses GELU instead
+# Two thirds. Attention decides *what goes where*; most of the weights work on what arrives. (GPT-2 uses GELU instead
 # of ReLU; Llama a gated form, SwiGLU, with three matrices (Shazeer 2020, section 2). `lmcore.layers` has all of
 # them.)
 #
@@ -473,17 +485,29 @@ def block_by_hand(x, block, pre_norm):
 # $$\mathbf{h}_l = \mathbf{x}_l + \mathrm{attn}(\mathrm{norm}(\mathbf{x}_l)), \qquad
 # \mathbf{x}_{l+1} = \mathbf{h}_l + \mathrm{ff}(\mathrm{norm}(\mathbf{h}_l)).$$
 #
-# And lmcore's. `forward` names the layers, `add` decides on the order; `causal`, `mask`, `cache` and `cross_attn`
-# come from chapter 07 or further down.
+# And lmcore's. `forward` names the layers, `add` decides on the order. `causal`, `mask` and `cache` come from chapter
+# 07, `rotation` from section 7, `memory` and `cross_attn` from section 8.
 
 # %%
 print(inspect.getsource(Block.forward))
 print(inspect.getsource(Block.add))
 
+# %% [markdown]
+# A fresh block has norms with weights 1 and biases 0, which would hide a norm in the wrong place. So fill everything
+# at random before comparing:
+
+
 # %%
-for pre_norm in (True, False):
-    torch.manual_seed(0)
+def random_block(pre_norm):
+    """A block in which no two layers hold the same numbers."""
     block = Block(64, 4, 256, pre_norm=pre_norm).to(f64)
+    for parameter in block.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    return block
+
+
+for pre_norm in (True, False):
+    block = random_block(pre_norm)
     gap = (block_by_hand(letters, block, pre_norm) - block(letters)).abs().max()
     print(f"pre_norm={pre_norm}: equal to 1e-10: {gap.item() < 1e-10}")
     assert gap < 1e-10
@@ -513,7 +537,7 @@ def copy_into_torch(block, theirs):
 
 # %%
 for pre_norm in (True, False):
-    block = Block(64, 4, 256, pre_norm=pre_norm).to(f64)
+    block = random_block(pre_norm)
     theirs = nn.TransformerEncoderLayer(
         64, 4, 256, dropout=0.0, batch_first=True, norm_first=pre_norm, dtype=f64
     )
@@ -542,7 +566,7 @@ assert gap < 1e-12
 # Nothing. The norms and the feed-forward look at one position each, and attention treats them as a set (chapter 07).
 # To this block, *listen* and *silent* are the same word. The order must be *said*.
 #
-# **Learned positions** (可学习位置编码) say it with one trained vector per place, added to the token's; GPT-2 has 1,024 of
+# **Learned positions** (可学习位置编码) say it with one trained vector per place, added to the token's embedding (嵌入); GPT-2 has 1,024 of
 # them. That works and ends at 1,024. The first Transformer computed the vectors instead.
 #
 # ### Sinusoids
@@ -552,7 +576,7 @@ assert gap < 1e-12
 # slow one by a hundredth:
 
 # %%
-clock = [f(1 / speed) for speed in (1, 100) for f in (math.sin, math.cos)]
+clock = [f(speed) for speed in (1, 1 / 100) for f in (math.sin, math.cos)]
 print([round(v, 2) for v in clock])
 assert [round(v, 2) for v in clock] == [0.84, 0.54, 0.01, 1.0]
 
@@ -587,6 +611,7 @@ image = axes.imshow(positions, vmin=-1, vmax=1)
 figure.colorbar(image, label="added to the embedding")
 assert (positions - sinusoids_by_hand(64, 64)).abs().max() < 1e-4
 assert positions[:, -1].min() > 0.99 and positions[:, 0].min() < -0.99
+assert torch.pdist(positions).min() > 0.5  # no two rows are alike
 plt.show()
 
 # %% [markdown]
@@ -632,7 +657,7 @@ assert (word + right).shape == word.shape
 # %% [markdown]
 # ### From adding to turning
 #
-# The clock has one more property. To go from position $t$ to $t + k$, turn every hand by *its* angle for $k$ steps,
+# The clock has one more property. To go from position $t$ to $t + \delta$, turn every hand by *its* angle for $\delta$ steps,
 # wherever it stands. So the product of two rows depends on their distance alone, since
 # $\sin a \sin b + \cos a \cos b = \cos(a - b)$:
 
@@ -645,7 +670,7 @@ assert all(products.diagonal(k).std() < 1e-3 for k in range(60))
 # %% [markdown]
 # Yet attention never sees this product alone. It sees $(\mathbf{x}_t + \mathrm{PE}_t) W_Q$ against
 # $(\mathbf{x}_s + \mathrm{PE}_s) W_K$: word and place are mixed, and the distance must be dug out. **Rotary position
-# embedding** (旋转位置编码, RoPE; Su et al. 2021, section 3.2) takes the turn itself. Add nothing. Take a query and a key,
+# embedding** (旋转位置编码, RoPE; Su et al. 2021, section 3.2) takes the turn itself. Add nothing. Take a query (查询) and a key (键),
 # cut each into pairs of numbers, and turn every pair as the clock hands turn, by the angle of its position.
 #
 # **Number.** One pair, speed 1, query and key both $(1, 0)$. Query at 5, key at 3: the product is $\cos(5 - 3)$. At
@@ -665,8 +690,9 @@ for t, s in ((5, 3), (12, 10), (12, 3)):
     assert abs(q[0] * k[0] + q[1] * k[1] - math.cos(t - s)) < 1e-12
 
 # %% [markdown]
-# **Equation.** Write a pair as one complex number, $q = a + b\mathrm{i}$. Turning is multiplying by
-# $e^{\mathrm{i}\omega t}$, and the score of a pair is the real part of $q$ times the conjugate of $k$:
+# **Equation.** Write a pair as one complex number (复数), $q = a + b\mathrm{i}$. Turning it by the angle $\omega t$ is
+# multiplying by $e^{\mathrm{i}\omega t}$. The product of two pairs, $aa' + bb'$, is the real part of $q\,\overline{k}$,
+# with $\overline{k} = a' - b'\mathrm{i}$; a turned $k$ has $e^{-\mathrm{i}\omega s}$ in its conjugate:
 #
 # $$\mathrm{Re}\big(q\,e^{\mathrm{i}\omega t}\;\overline{k\,e^{\mathrm{i}\omega s}}\big) = \mathrm{Re}\big(q\,\overline{k}\;e^{\mathrm{i}\omega (t - s)}\big).$$
 #
@@ -712,10 +738,10 @@ assert spread < 1e-5 and between > 0.5
 #
 # Chapter 06's translator had an encoder that reads and a decoder that writes. Both become stacks of blocks.
 #
-# The **encoder** is a stack in which every position sees every other. The **decoder** is a stack with a causal mask,
+# The **encoder** is a stack in which every position sees every other. The **decoder** is a stack with a causal mask (因果掩码),
 # so that no position sees what is yet to be written, and with one more layer in each block: **cross-attention**
 # (交叉注意力), whose queries come from the decoder and whose keys and values come from the encoder's output, the
-# **memory** (记忆). It does what chapter 07's additive attention did, now with products and heads, and once in every
+# **memory** (记忆): one vector per letter, however long the word. It does what chapter 07's additive attention did, now with products and heads, and once in every
 # block.
 #
 # $$\mathbf{h} = \mathbf{x} + \mathrm{attn}_{\text{causal}}(\mathrm{norm}(\mathbf{x})), \quad
@@ -746,8 +772,8 @@ print("letter 8 changed, outputs moved: ", new_letter)
 assert new_phoneme == [False] * 4 + [True] and all(new_letter)
 
 # %% [markdown]
-# Each cross-attention layer has a table of weights, one row per phoneme, one column per letter, for each head.
-# Section 11 reads one.
+# Each cross-attention layer has a table of weights, one row per phoneme, one column per letter, for each head. (Here
+# for its shape, without the self-attention before it; section 11 reads a whole one.)
 
 # %%
 bridge = decoder.blocks[0]
@@ -756,22 +782,6 @@ print(tuple(weights.shape))
 assert weights.shape == (1, 4, 5, 13) and (weights.sum(-1) - 1).abs().max() < 1e-12
 
 # %% [markdown]
-# ### A common misconception: the encoder yields a fixed-length vector
-#
-# You may read that the encoder "turns the input into a vector of fixed length". That was chapter 06's encoder, and
-# its bottleneck. Ask this one:
-
-# %%
-for word in ("phone", "pronunciation"):
-    ids = torch.tensor([[ord(c) - ord("a") for c in word]])
-    memory = encoder(nn.Embedding(26, 64, dtype=f64)(ids))
-    print(f"{len(word):2} letters become {memory.numel()} numbers")
-    assert memory.shape == (1, len(word), 64)
-
-# %% [markdown]
-# One vector per position, so the memory grows with the source. Doing away with the fixed length was the point of
-# attention.
-#
 # The parts can be used alone. An encoder without a decoder reads: BERT (chapter 10). A decoder without an encoder,
 # and so without cross-attention, writes: GPT (chapter 09). Both together translate: the first Transformer, T5
 # (chapter 15), and the model of section 11.
@@ -782,8 +792,8 @@ for word in ("phone", "pronunciation"):
 #
 # **Number.** GPT-2's smallest model has $V = 50{,}257$ tokens, $D = 768$, 12 blocks, 1,024 learned positions.
 # Attention has four matrices $D^2$ and four biases; the feed-forward two of $4D^2$ and biases of $4D$ and $D$; two
-# norms $4D$. Together $12D^2 + 13D$ a block. The output matrix is the embedding once more (**tied weights**, 权重共享)
-# and costs nothing.
+# norms $4D$. Together $12D^2 + 13D$ a block. One more norm, $2D$, ends the stack. The output matrix is the embedding
+# once more (**tied weights**, 权重共享) and adds nothing.
 
 
 # %%
@@ -807,7 +817,7 @@ with torch.device("meta"):
     models = {name: GPT(PRESETS[name]) for name in ("gpt2", "gpt3-175b")}
 for name, model in models.items():
     n = sum(p.numel() for p in model.parameters())
-    print(f"{name:>10}: {n / 1e9:.1f} billion")
+    print(f"{name:>10}: {n:>15,}")
     assert n == count_parameters(PRESETS[name])
 assert round(n / 1e9, 1) == 174.6 and round(4 * n / 1e9) == 698
 
@@ -815,9 +825,10 @@ assert round(n / 1e9, 1) == 174.6 and round(4 * n / 1e9) == 698
 # The 175 billion of the name are 174.6 billion, from 96 blocks, $D = 12{,}288$ and a context of 2,048 (Brown et al.
 # 2020, table 2.1).
 #
-# **Operations.** A product of an $n \times m$ with an $m \times k$ matrix takes $nmk$ multiplications and as many
-# additions: $2nmk$ **floating-point operations** (浮点运算, FLOPs). So each weight costs 2 per token. Attention has two
-# products without weights, the scores and the mix, $2T^2D$ each in every block, where $T$ is the number of positions.
+# **Operations.** A product of an $a \times b$ with a $b \times c$ matrix takes $abc$ multiplications and as many
+# additions: $2abc$ **floating-point operations** (浮点运算, FLOPs; a TFLOP is $10^{12}$). So each weight costs 2 per token. Attention has two
+# products without weights, the scores and the mix, $2T^2D$ each in every block, where $T$ is the number of positions
+# (the half that a causal mask throws away is counted too).
 
 
 # %%
@@ -851,7 +862,8 @@ for T in (1024, 4096, 8192, 32768):
     print(f"T = {T:6}: {mix / total:.0%} of {total / 1e12:.1f} TFLOPs")
 half = (12 * 12 * 768**2 + 50_257 * 768) / (2 * 12 * 768)
 print(f"half at T = {half:,.0f}")
-assert round(half) == 6702
+total, mix = count_flops(PRESETS["gpt2"], 6702)
+assert round(half) == 6702 and abs(mix / total - 0.5) < 1e-4
 
 # %% [markdown]
 # For short texts, then, a rule of thumb: $2N$ operations per token forward, $N$ being the parameters. Backward costs
@@ -863,15 +875,15 @@ print(f"{6 * n * 300e9:.2e} operations")
 assert f"{6 * n * 300e9:.2e}" == "3.14e+23"
 
 # %% [markdown]
-# Brown et al. (2020, appendix D) report $3.14 \cdot 10^{23}$.
+# Brown et al. (2020, appendix D) have the same figure, by the same rule.
 #
 # ## 10 Two habits of the training recipe
 #
-# **Label smoothing** (标签平滑; Szegedy et al. 2016, section 7). Cross-entropy is content only when the right token has
-# probability 1, which takes infinite logits. Smoothed by $s$, the target is $1 - s$ on the right token plus $s/V$ on
-# every token.
+# **Label smoothing** (标签平滑; Szegedy et al. 2016, section 7). Cross-entropy (交叉熵) is content only when the right token
+# has probability 1, which takes infinite logits (未归一化的得分). Smoothed by $\lambda$, the target is $1 - \lambda$ on the
+# right token plus $\lambda/V$ on every token.
 #
-# **Number.** Four tokens, $s = 0.1$: the target is 0.925 on the right one and 0.025 on the others. The loss is
+# **Number.** Four tokens, $\lambda = 0.1$: the target is 0.925 on the right one and 0.025 on the others. The loss is
 # smallest where the model says exactly that: logits that differ by $\ln(0.925/0.025) = 3.6$, and no more.
 
 # %%
@@ -893,9 +905,9 @@ by_definition = -(0.925 * log_p[0] + 0.025 * log_p[1:].sum())
 assert abs(by_definition - losses[500]) < 1e-12
 
 # %% [markdown]
-# Vaswani et al. (2017, section 5.4) used $s = 0.1$ and note that it makes perplexity worse and translations better.
+# Vaswani et al. (2017, section 5.4) used 0.1 and note that it makes perplexity (困惑度) worse and translations better.
 #
-# **Warm-up** (学习率预热). Adam's first steps rest on the averages of a few gradients, at weights about which nothing is
+# **Warm-up.** Adam's first steps rest on the averages of a few gradients, at weights about which nothing is
 # known, and each moves every number by about the learning rate. So let the rate rise from near 0 over the first
 # steps, and fall after them. lmcore has it as a function of the step:
 
@@ -916,8 +928,11 @@ assert rate[100] == 1e-3 and abs(rate[550] - 5e-4) < 1e-12 and rate[1000] == 0
 peak = 512**-0.5 * min(4000**-0.5, 4000 * 4000**-1.5)
 print(f"{peak:.1e}")
 assert round(peak, 6) == 0.000699
+assert all(last[depth, "post", 150] > last[depth, "post", 0] for depth in (2, 6, 12))
 
 # %% [markdown]
+# It is a habit, no law: in the runs of section 4, half of whose 300 steps were warm-up, it lowered the loss at no depth.
+#
 # ## 11 From spelling to sound
 #
 # The task: read the letters of an English word and write its **phonemes** (音素), its sounds. It is translation in
@@ -930,7 +945,8 @@ LETTERS, PHONEMES = cmu.letter_symbols(), cmu.phoneme_symbols()
 print({name: len(words) for name, words in splits._asdict().items()})
 for word in ("phone", "colonel", "tomato"):
     print(word, [" ".join(spoken) for spoken in splits.train[word]])
-assert not set(splits.train) & (set(splits.validation) | set(splits.test))
+train, *held_out = ({word.removesuffix("'s") for word in part} for part in splits)
+assert not train & set.union(*held_out)
 
 # %% [markdown]
 # A vowel carries a digit: 1 for the main stress, 2 for a secondary one, 0 for none. The models learn the digits too.
@@ -950,8 +966,9 @@ def score(spoken, words, dictionary=splits.test):
     return error_rates([cmu.drop_stress(one) for one in spoken], right)
 
 
-print(score([["F", "OW1", "N", "IY0"]], ["phone"], splits.train))
-assert score([["F", "OW1", "N", "IY0"]], ["phone"], splits.train).symbol == 1 / 3
+one = score([["F", "OW1", "N", "IY0"]], ["phone"], splits.train)
+print(f"F OW N IY for F OW N: PER {one.symbol:.2f}, WER {one.sequence:.0f}")
+assert one == (1 / 3, 1)
 
 # %% [markdown]
 # **A baseline.** Give every letter its most frequent sound, counted on words that have as many phonemes as letters.
@@ -1077,12 +1094,12 @@ assert 1 < seconds["lstm"] / seconds["transformer"] < 1.2
 # plausible, and none is proved here. The words are short, so the LSTM never has to carry anything far, and its
 # bottleneck was already taken away by attention. It has order built in, while the Transformer must learn from data
 # what positions mean. And the Transformer's great advantage, that all positions are computed at once, is worth a
-# tenth of the time on one CPU core, where nothing runs at once. Where texts are long, data plenty and processors
-# parallel, the order is reversed: that is how the Transformer came to be used everywhere (Vaswani et al. 2017,
-# sections 4 and 6).
+# tenth of the time on one CPU core, where nothing runs at once. Where data are plenty and processors parallel, the
+# order can be reversed: in translation the Transformer beat the recurrent models for a fraction of their training cost
+# (Vaswani et al. 2017, sections 4 and 6.1).
 #
-# Two of the models were trained for longer, and their weights are in the repository: the same Transformer for 3,000
-# steps, and the better of the two, the LSTM, for 4,000. More steps help both, and the order stays.
+# Two models were trained for longer, and their weights are in the repository: a Transformer for 3,000 steps, and an
+# LSTM for 4,000, with a dropout (随机失活) of 0.1. They are no second comparison on equal terms, only more of the same.
 
 
 # %%
@@ -1111,7 +1128,7 @@ records = {
 
 # %% alt="Two falling curves of the phoneme error rate on validation words against steps. Both fall fast at first and flatten; the LSTM's lies below the Transformer's all the way."
 figure, axes = new_plot(
-    "More steps help both",
+    "More steps help both, and the LSTM stays ahead",
     "step",
     "phoneme error rate, validation (%)",
 )
@@ -1122,6 +1139,8 @@ for name, record in records.items():
     assert rates[0] > rates[-1] + 10
 axes.set_ylim(0)
 axes.legend()
+(at, theirs), (steps, ours) = (line.get_data() for line in axes.lines)
+assert all(np.interp(at[1:], steps, ours) < theirs[1:])  # from step 600 on
 plt.show()
 
 # %% [markdown]
@@ -1136,10 +1155,12 @@ for name, record in records.items():
     print(record["command"])
     print(f"  {name}: PER {saved:.1%} on all test words, {now.symbol:.0%} on a tenth")
     assert abs(now.symbol - saved) < 0.02 and saved < 0.12
+    assert saved < per[name.lower(), "equal steps"]  # more steps helped
 assert [r["train_config"]["max_steps"] for r in records.values()] == [3000, 4000]
 
 # %% [markdown]
-# Both are below 12 %, on words that they never saw. The lead of the LSTM remains. Read what the Transformer wrote:
+# Both are below 12 %, on words that they never saw. Read what the Transformer wrote, its longest right words and some
+# wrong ones:
 
 # %%
 transformer = spellers["Transformer"]
@@ -1168,11 +1189,11 @@ print(f"{len(only_vowels) / len(bad):.0%} of the wrong words have all consonants
 assert 0.58 < len(only_vowels) / len(bad) < 0.67
 
 # %% [markdown]
-# Long words with a regular spelling come out right. The errors are mostly in the vowels: in almost two of three wrong
-# words, every consonant is right. Unstressed vowels have much the same sound and many spellings, and the dictionary
-# itself wavers between AH and IH there (*dodrill*), as the next cell counts. Others are beyond any reader: *lapland*
-# and *guesthouses* want to be cut in two first (the *th* of *guesthouses* is none), and the sound of a family name is
-# not in its letters.
+# Long words can come out right. The errors are mostly in the vowels: in almost two of three wrong words, every
+# consonant is right. Unstressed vowels have much the same sound and many spellings, and the dictionary
+# itself wavers between AH and IH there (*dodrill*), as the next cell counts. Other words hold more than letters:
+# *lapland* and *guesthouses* want to be cut in two first (the *th* of *guesthouses* is none), and the sound of a family
+# name is not in its spelling.
 
 # %%
 several = [variants for variants in splits.train.values() if len(variants) > 1]
@@ -1204,7 +1225,7 @@ def looked(model, word):
 word = "mechanism"
 phonemes, weights = looked(transformer, word)
 figure, axes = new_plot(
-    "Cross-attention finds which letters make which sound",
+    "In 'mechanism', the sounds look along the letters",
     "letter read",
     "phoneme about to be written",
 )
@@ -1231,8 +1252,19 @@ assert weights[-1].max() < 0.7
 # Nobody told the model which letter makes which sound: the dictionary gives words and pronunciations whole. It has
 # found the alignment, a diagonal with the irregularities of English in it. K is made by *c* and *h* together. The
 # vowel before the last M has no letter of its own, and looks at the *m* that calls for it. END has nothing to read
-# and spreads. This is the last block; the first one's pattern is less tidy, and a mean over heads hides what single
-# heads do, so take the picture as what it is: where this layer looked, not why the answer came out (chapter 07).
+# and spreads. One word may be luck. A sound that looks at a letter *before* the one of the sound before it would
+# break the diagonal; count how often that happens in 107 words:
+
+# %%
+aligned = [looked(transformer, word)[1][:-1].argmax(-1) for word in asked[::6]]
+steps = torch.cat([letter.diff() for letter in aligned])  # of the largest weight
+back = (steps < 0).double().mean()
+print(f"{len(steps)} steps, more than 1 % of them back: {back.item() > 0.01}")
+assert len(aligned) == 107 and len(steps) > 500 and back < 0.01
+
+# %% [markdown]
+# A mean over heads hides what single heads do, so take the picture as what it is: where this layer looked, not why
+# the answer came out (chapter 07).
 #
 # ### Beams
 #
@@ -1272,13 +1304,31 @@ greedy = dict(zip(asked, spoken["Transformer"], strict=True))
 some = asked[::6]
 beams = {word: write_by_beams(transformer, word, 4) for word in some}
 differ = [word for word in some if greedy[word] != beams[word]]
+nats = {
+    w: [log_prob(transformer, w, way[w]) for way in (greedy, beams)] for w in differ
+}
 print(f"{len(differ)} of {len(some)} words differ, for example:")
 for word in differ[:3]:
-    for name, phonemes in (("greedy", greedy[word]), ("4 beams", beams[word])):
-        nats = log_prob(transformer, word, phonemes)
-        print(f"  {word} {name:>8} {nats:5.1f} nats: {' '.join(phonemes)}")
-        assert nats < 0
-assert 0 < len(differ) < 25
+    for name, way, total in zip(
+        ("greedy", "4 beams"), (greedy, beams), nats[word], strict=True
+    ):
+        print(f"  {word} {name:>8} {total:5.1f} nats: {' '.join(way[word])}")
+
+# %%
+for word in differ:
+    one, best = (
+        n / (len(way[word]) + 1)
+        for n, way in zip(nats[word], (greedy, beams), strict=True)
+    )
+    assert best > one  # the mean per phoneme, END counted
+assert nats["ambition"][1] > nats["ambition"][0] and nats["dj"][1] < nats["dj"][0]
+assert 4 < len(differ) < 13
+
+# %% [markdown]
+# *Ambition* is what the search is for: the better text begins with a phoneme that greedy decoding passed over. *Dj*
+# is its other side. As a whole, the text found by the beams is *less* probable than the greedy one, and it wins
+# because its mean per phoneme is better. Without the division short texts would be preferred. A search is only as
+# good as what it searches for. And what does it bring? From the LSTM's record, on every sixth test word:
 
 # %%
 sixth = records["LSTM"]["test_every_sixth_word"]
@@ -1286,19 +1336,19 @@ for name in ("greedy", "beams_4"):
     rates = sixth[name]["phoneme_error_rate"], sixth[name]["word_error_rate"]
     print(f"LSTM, {name:>7}: PER {rates[0]:.1%}, WER {rates[1]:.1%}")
 gain = sixth["greedy"]["phoneme_error_rate"] - sixth["beams_4"]["phoneme_error_rate"]
+words = sixth["greedy"]["word_error_rate"] - sixth["beams_4"]["word_error_rate"]
 assert sixth["words"] == 1064 and 0.001 < gain < 0.004
+assert 8 < 1064 * words < 12
 
 # %% [markdown]
-# *Ambition* is what the search is for: the better text begins with a phoneme that greedy decoding passed over. *Dj*
-# is its other side. As a whole, the text found by the beams is *less* probable than the greedy one, and it wins
-# because its mean per phoneme is better. Without the division short texts would win, which is no better. A search is
-# only as good as what it searches for. Over 1,064 test words, four beams take the LSTM's phoneme error rate down by
-# 0.2 points: a little, for four times the work.
+# Four beams take the phoneme error rate down by 0.2 points, and mend ten words of 1,064: a little, for four times the
+# work.
 #
 # ### Beside the published figures
 #
 # The dictionary has been in use for decades, but not always the same copy of it, nor the same split. Each figure
-# stands with its conditions:
+# stands with its conditions (CTC and transducers are older ways to align two strings; an ensemble, 集成, lets several
+# models vote, and distillation, 蒸馏, trains one on the votes):
 
 # %%
 published = json.loads((SPELLING / "published.json").read_text())
@@ -1307,6 +1357,7 @@ for system in published["systems"]:
     shown = "   –" if per is None else f"{100 * per:.2f}"
     print(f"PER {shown:>5}, WER {100 * wer:5.2f}  {system['system']}")
     print(f"      {system['dictionary']}; stress: {system['stress']}")
+    print(f"      {system['reference']}")
 
 # %%
 ours = records["LSTM"]["test"]
@@ -1314,15 +1365,26 @@ current = [s for s in published["systems"] if "the current one" in s["dictionary
 ours, *others = (f"{100 * s['word_error_rate']:.1f}" for s in (ours, *current))
 print(f"WER on the current dictionary: ours {ours}, published {others}")
 assert ours == "36.3" and others == ["31.0", "33.9"]
+rates = [
+    s["word_error_rate"] for s in published["systems"] if "g2p-seq2seq" in s["system"]
+]
+lowest = {
+    f: min(
+        s["phoneme_error_rate"] or 1 for s in published["systems"] if s["family"] == f
+    )
+    for f in ("lstm", "transformer")
+}
+assert rates == [0.202, 0.31] and lowest == {"lstm": 0.0469, "transformer": 0.046}
 
 # %% [markdown]
-# Compare only like with like. The figures near 20 % of words wrong are on older copies of the dictionary, with their
-# splits; the same system that reads 20.2 there reads 31 on the current one. That is the figure to hold ours against,
-# and it is five points better: a Transformer of width 256, larger than our two (96 and 128 wide). The n-gram over
-# aligned pairs, with no network at all, is ahead of both of ours as well. Within the published figures the families
-# lie close together: the best LSTM has 4.69 % of phonemes wrong, as an ensemble, the best Transformer 4.60, distilled
-# from one. No single table shows what "the Transformer" or "the LSTM" can do: size, data, steps and care differ from
-# row to row. Where both got the same, the table before this one is the honest answer for this task.
+# Compare only like with like. The same g2p-seq2seq that has 20.2 % of words wrong on the copy of 2007 has about 31 on
+# the current one: the copy and the split make more of a difference than the model. So 31 is the figure to hold our
+# 36.3 against, and it is five points better, with a width of 256 where our two have 96 and 128. The n-gram over aligned
+# pairs, with no network at all, is ahead of both of ours as well. Even here the splits differ, and an older README of
+# g2p-seq2seq gives the same "about 31" for an LSTM of width 512. Within the published figures the families lie close
+# together: the best LSTM has 4.69 % of phonemes wrong, as an ensemble, the best Transformer 4.60, distilled from one.
+# Size, data, steps and care differ from row to row. Where both got the same, the table of equal steps and equal time is
+# the honest answer for this task.
 
 # %% [markdown]
 # ## 12 Two pitfalls
@@ -1334,8 +1396,8 @@ assert ours == "36.3" and others == ["31.0", "33.9"]
 sinusoidal_positions(10, 63)
 
 # %% [markdown]
-# A table written by hand often does worse than fail: it cuts the cosines to 31, runs, and nobody notices until its
-# weights meet another implementation.
+# A table written by hand can do worse than fail: it cuts the cosines to 31, runs, and nobody notices until its weights
+# meet another implementation.
 #
 # **Reading in training mode.** Dropout sets numbers to zero at random while a model trains. Forget `eval()`, and it
 # goes on doing so when the model is used; nothing is raised. **Predict.** The LSTM trained with a dropout of 0.1. By
@@ -1350,14 +1412,14 @@ changed = np.mean([one != other for one, other in zip(first, again, strict=True)
 on = score(first, some)
 print(f"PER {off.symbol:.0%} in eval mode, {on.symbol:.0%} in training mode")
 print(f"{changed:.0%} of the words are read differently the second time")
-assert abs(on.symbol - off.symbol) < 0.03 and changed > 0.02
+assert abs(on.symbol - off.symbol) < 0.015 and changed > 0.1
 
 # %%
 lstm.eval()
 assert write_greedily(lstm, some) == write_greedily(lstm, some)
 
 # %% [markdown]
-# Hardly at all, and that is the trap: the figure looks fine, and the answers are a lottery. Ask any model the same
+# By less than 1.5 points, and that is the trap: the figure looks fine, and the answers are a lottery. Ask any model the same
 # question twice. If the answers differ and nobody asked for chance, look for a missing `eval()`.
 #
 # ## Summary
@@ -1366,8 +1428,8 @@ assert write_greedily(lstm, some) == write_greedily(lstm, some)
 #   each layer keeps them apart, and carries the gradient.
 # - LayerNorm sets every vector to mean 0 and variance 1, dividing by $D$. Its gradient is divided by the size of what
 #   came in.
-# - Pre-norm lets the top layers' gradient fall as $1/\sqrt L$, and its output becomes little touchier; post-norm does
-#   neither. Deep post-norm stacks are hard to train.
+# - With $n$ layers, pre-norm lets the top gradient fall as $1/\sqrt n$, and the output becomes little touchier; with
+#   post-norm the gradient stays as it is and the output becomes much touchier. Deep post-norm stacks are hard to train.
 # - The feed-forward network works on each position alone and holds two thirds of a block's weights.
 # - Order must be told: a learned vector, sinusoids (the exponent follows the dimension), or RoPE, whose scores see
 #   only distances.
@@ -1404,7 +1466,7 @@ assert write_greedily(lstm, some) == write_greedily(lstm, some)
 #
 # <details><summary>1</summary>
 #
-# In a pre-norm stack nothing ever normalises the stream itself: after $L$ blocks it is a sum of $2L$ terms, with a
+# In a pre-norm stack nothing ever normalises the stream itself: after $n$ blocks it is a sum of $2n$ terms, with a
 # size that depends on the depth and the token. The last norm gives `lm_head` numbers of a known size. Post-norm's
 # last operation is a norm already.
 # </details>
@@ -1432,9 +1494,10 @@ M = torch.linalg.lstsq(rows[:-5], rows[5:]).solution
 pair = M[:2, :2]  # the fastest hand, for 5 steps: 5 radians
 print(pair.numpy().round(2))
 assert (rows[:-5] @ M - rows[5:]).abs().max() < 1e-3
-assert (M.T @ M - torch.eye(8, dtype=f64)).abs().max() < 1e-2
-assert abs(pair[0, 0] - math.cos(5)) < 1e-3
-assert abs(abs(pair[0, 1]) - abs(math.sin(5))) < 1e-3
+angles = [5 / 10000 ** (2 * i / 8) for i in range(4)]
+c, s = [math.cos(a) for a in angles], [math.sin(a) for a in angles]
+turns = [torch.tensor([[c[i], -s[i]], [s[i], c[i]]], dtype=f64) for i in range(4)]
+assert (M - torch.block_diag(*turns)).abs().max() < 1e-2  # and 0 elsewhere
 
 # %% [markdown]
 # The matrix is the same for all $t$, turns each pair by its own angle, and keeps all lengths: RoPE, found in the
@@ -1487,7 +1550,7 @@ assert total == built == 134_515_008
 # - A. Vaswani et al., "Attention is all you need", *NeurIPS* (2017), sections 3–6.
 # - K. He, X. Zhang, S. Ren and J. Sun, "Deep residual learning for image recognition", *CVPR* (2016), section 3.
 # - J. L. Ba, J. R. Kiros and G. E. Hinton, "Layer normalization", arXiv 1607.06450 (2016), section 3.
-# - B. Zhang and R. Sennrich, "Root mean square layer normalization", *NeurIPS* (2019), section 3.
+# - B. Zhang and R. Sennrich, "Root mean square layer normalization", *NeurIPS* (2019), section 4.
 # - R. Xiong et al., "On layer normalization in the Transformer architecture", *ICML* (2020), section 3.
 # - L. Liu et al., "Understanding the difficulty of training Transformers", *EMNLP* (2020), section 4.
 # - Y. Dong, J.-B. Cordonnier and A. Loukas, "Attention is not all you need: pure attention loses rank doubly
@@ -1502,6 +1565,7 @@ assert total == built == 134_515_008
 # - T. Brown et al., "Language models are few-shot learners", *NeurIPS* (2020), table 2.1 and appendix D.
 # - J. Kaplan et al., "Scaling laws for neural language models", arXiv 2001.08361 (2020), section 2.1.
 # - C. Szegedy et al., "Rethinking the Inception architecture for computer vision", *CVPR* (2016), section 7.
-# - The Carnegie Mellon Pronouncing Dictionary; published error rates: the table in section 11 names each source.
+# - The Carnegie Mellon Pronouncing Dictionary. Published error rates: the table in section 11 names each source;
+#   `results/spelling_to_sound/published.json` says where each figure was seen.
 #
 # **Next:** chapter 09, GPT: the decoder alone, as a language model.
