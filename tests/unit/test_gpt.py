@@ -12,6 +12,7 @@ from torch import nn
 
 from lmcore.losses import cross_entropy
 from lmcore.models.gpt import GPT, PRESETS, GPTConfig
+from lmcore.positions import sinusoidal_positions
 
 B, T, V = 2, 7, 13
 SHAPE = {"vocab_size": V, "max_seq_len": 16, "d_model": 16, "n_layers": 2, "n_heads": 4}
@@ -145,6 +146,17 @@ def test_cached_equals_alone_for_prompts_padded_on_the_left(name, lengths, chunk
         for row, length in enumerate(lengths):
             alone = model(ids[row : row + 1, T - length :])[0]
             assert_close(together[row, T - length :], alone)
+
+
+@all_configs
+def test_a_cache_cut_back_and_reordered_goes_on_from_there(name):
+    """In every layer: beams take each other's place, and a wrong guess is forgotten."""
+    model, ids = make(name).double(), tokens(batch=3)
+    cache, rows = model.new_cache(3), torch.tensor([2, 0, 2])
+    with torch.no_grad():
+        model(ids[:, :6], kv_cache=cache)
+        rest = model(ids[rows, 4:], kv_cache=cache.select(rows).truncate(4))
+        assert_close(rest, model(ids[rows])[:, 4:])
 
 
 def test_a_new_cache_has_the_models_sizes_and_number_format():
@@ -284,6 +296,10 @@ def test_names_are_the_documented_ones():
     gpt2 = set(make("gpt2").state_dict())
     assert {"pos_emb.weight", "blocks.1.attn.q_proj.bias", "final_norm.bias"} <= gpt2
     assert not any("gate" in name for name in gpt2)
+    sinusoidal = make("sinusoidal")
+    assert not any(name.startswith("pos_emb") for name in sinusoidal.state_dict())
+    table = sinusoidal_positions(16, 16)  # never trained, so it is not stored
+    assert torch.equal(sinusoidal.pos_emb(torch.arange(16)), table)
 
 
 @pytest.mark.parametrize("tie_weights", [False, True])
