@@ -221,8 +221,8 @@ assert torch.allclose(unbiased / plain, torch.tensor((7 / 8) ** 0.5, dtype=f64))
 # $$\text{change of } \hat{\mathbf{x}} = \frac1r
 # \Big(\mathbf{d} - \overline{\mathbf{d}} - \hat{\mathbf{x}}\; \overline{\hat{\mathbf{x}} \odot \mathbf{d}}\Big).$$
 #
-# The matrix that does this to $\mathbf{d}$ is symmetric, so a gradient goes back through the same one (chapter 04
-# multiplies by the transpose). With $\mathbf{g} = \partial L/\partial\mathbf{y} \odot \mathbf{w}$:
+# The matrix that does this to $\mathbf{d}$ has $-(1 + \hat{x}_i \hat{x}_j) / (rD)$ off its diagonal: it is symmetric, so
+# a gradient goes back through the same one (chapter 04 multiplies by the transpose). With $\mathbf{g} = \partial L/\partial\mathbf{y} \odot \mathbf{w}$:
 #
 # $$\frac{\partial L}{\partial \mathbf{x}} = \frac1r
 # \Big(\mathbf{g} - \overline{\mathbf{g}} - \hat{\mathbf{x}}\; \overline{\hat{\mathbf{x}} \odot \mathbf{g}}\Big).$$
@@ -894,8 +894,8 @@ assert abs(by_definition - losses[500]) < 1e-12
 # %% [markdown]
 # Vaswani et al. (2017, section 5.4) used 0.1 and note that it makes perplexity (困惑度) worse and translations better.
 #
-# **Warm-up.** Adam's first steps rest on the averages of a few gradients, at weights about which nothing is
-# known, and each moves every number by about the learning rate. So let the rate rise from near 0 over the first
+# **Warm-up.** Adam's first steps rest on the averages of a few gradients, at weights about which nothing is known, and
+# each moves every number by about the learning rate. So let the rate rise from near 0 over the first
 # steps, and fall after them. lmcore has it as a function of the step:
 
 # %%
@@ -1302,7 +1302,7 @@ assert sixth["words"] == 1064 and 0.001 < gain < 0.004
 assert 8 < 1064 * words < 12
 
 # %% [markdown]
-# Four beams take the phoneme error rate down by 0.2 points, and mend ten words of 1,064: a little, for four times the
+# Four beams take the phoneme error rate down by 0.2 points, and leave ten words of 1,064 fewer wrong: a little, for four times the
 # work.
 #
 # ### Beside the published figures
@@ -1331,13 +1331,13 @@ assert per[:2] == [0.046, 0.0469]
 
 # %% [markdown]
 # Compare only like with like. The same g2p-seq2seq that has 20.2 % of words wrong on the copy of 2007 has about 31 on
-# the current one: the copy and the split make more of a difference than the model. So 31 is the figure to hold our
+# the current one: copy and split can matter more than the model. So 31 is the figure to hold our
 # 36.3 against, and it is five points better, with a width of 256 where our two have 96 and 128. The n-gram over aligned
 # pairs, with no network at all, is ahead of both of ours as well. Even here the splits differ, and an older README of
-# g2p-seq2seq, when it held an LSTM of width 512, gave the same "about 31" for that. Within the published figures the families lie close
-# together: the best LSTM has 4.69 % of phonemes wrong, as an ensemble, the best Transformer 4.60, distilled from one.
-# Where both got the same data and steps, the table of equal steps and equal time is
-# the honest answer for this task.
+# g2p-seq2seq, when it held an LSTM of width 512, gave the same "about 31" for that. Within the published figures the
+# families lie close together: the best LSTM has 4.69 % of phonemes wrong, as an ensemble, the best Transformer 4.60,
+# distilled from one. The honest answer for this task is the table above in which both got the same data, for equal
+# steps and equal time.
 
 # %% [markdown]
 # ## 12 Two pitfalls
