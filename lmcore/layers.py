@@ -8,7 +8,7 @@ Equations come first (``layer_norm``, ``rms_norm``); the modules give the same n
 through torch's fused kernels.
 
 References:
-    LayerNorm: Ba et al., 2016, section 3. RMSNorm: Zhang and Sennrich, 2019, section 3.
+    LayerNorm: Ba et al., 2016, section 3. RMSNorm: Zhang and Sennrich, 2019, section 4.
     Feed-forward: Vaswani et al., 2017, section 3.3. SwiGLU: Shazeer, 2020, section 2.
 """
 
