@@ -22,5 +22,5 @@ def test_killed_runs_end_with_the_undisturbed_runs_weights(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout)
     assert found["random"]["kills"] >= 5 and found["stages"]["kills"] >= 20
-    assert found["random"]["weights"] == found["undisturbed"]
+    assert set(found["random"]["weights"]) == {found["undisturbed"]}
     assert found["stages"]["weights"] == found["undisturbed"]
