@@ -118,16 +118,16 @@ assert abs(by_hand - F.cross_entropy(logits, ids[1:]).item()) < 1e-10
 #
 # That is chapter 01's cross-entropy, and the whole objective of **pretraining** (预训练). It needs no labels: the text
 # is its own answer (**self-supervised**, 自监督). And every position is trained in one pass, because the causal mask
-# (因果掩码, [chapter 07](07_attention.ipynb), section 9) lets none of them see its own answer. Change the last token:
+# (因果掩码, [chapter 07](07_attention.ipynb), section 9) lets none of them see its own answer. Change the token at place 64 (counted from 0):
 
 # %%
 config = GPTConfig(vocab_size=50, max_seq_len=128, d_model=32, n_layers=2, n_heads=2)
 tiny, ids = GPT(config).eval(), torch.randint(50, (1, 128))
 changed = ids.clone()
-changed[0, -1] = (ids[0, -1] + 1) % 50
+changed[0, 64] = (ids[0, 64] + 1) % 50
 same = (tiny(ids) == tiny(changed)).all(-1)[0]
 print(f"{same.sum()} of 128 predictions stay the same, bit for bit")
-assert same.tolist() == [True] * 127 + [False]
+assert same.tolist() == [True] * 64 + [False] * 64
 
 # %% [markdown]
 # So one window of 128 tokens gives 128 lessons. (Code that takes only the last token as the target trains on one of
@@ -270,12 +270,15 @@ assert round(sizes["gpt3-175b"] / 1e9, 1) == 174.6
 assert round(sizes["smollm2-135m"] / 1e6) == 135
 
 # %% [markdown]
-# GPT-2 small and GPT-3 are the same program with other numbers. SmolLM2 is of the other family: RoPE, RMSNorm, SwiGLU,
+# (GPT-2's paper prints 117 M and 345 M for the first two; its authors called these counts wrong when they released the
+# weights.) GPT-2 small and GPT-3 have the same weights to fill, in other numbers; in attention GPT-3 lets every other
+# layer look at fewer keys (Brown et al. 2020, section 2.1). SmolLM2 is of the other family: RoPE, RMSNorm, SwiGLU,
 # fewer key and value heads. It is needed in section 12.
 #
 # ## 4 A short run
 #
-# A GPT-2 of 0.7 million parameters, 300 steps, the settings in one file that `lmcore train` reads too:
+# A GPT-2 of 0.7 million parameters, the settings in one file that `lmcore train` reads too. The whole recipe is on the
+# board; here it runs for half of its steps.
 
 # %%
 print(Path("../recipes/gpt_short.toml").read_text())
@@ -295,7 +298,7 @@ def get_batch(step, micro):
 
 
 # %% [markdown]
-# Every 60 steps the run measures itself on 10,000 new tokens and writes a few words, always from the same seed.
+# Every 50 steps the run measures itself on 10,000 new tokens and writes a few words, always from the same seed.
 
 
 # %%
@@ -320,37 +323,42 @@ history = train(
     short,
     get_batch,
     lambda model, x, y: cross_entropy(model(x), y),
-    recipe.train,
+    recipe.train.replace(max_steps=150),
     evaluate=evaluate,
-    eval_every=60,
+    eval_every=50,
     device=device,
 )
 
-# %% alt="Training loss and validation loss in bits per byte against the step, from 0 to 300. Both fall steeply for the first 60 steps and slowly afterwards, and end near 2.8; a dotted line marks the best n-gram at 2.09, which neither reaches."
+# %% alt="Bits per byte against the step. Training and validation loss of the run of 150 steps fall steeply for the first 50 steps and slowly afterwards, to below 3; three squares mark the whole recipe at 100, 200 and 300 steps, the last near 2.8; a dotted line marks the best n-gram at 2.09, which nothing reaches."
+whole = json.loads((RESULTS / "gpt_short" / "history.json").read_text())
 per_byte = len(new_ids) / new_bytes / math.log(2)
 figure, axes = new_plot(
     "300 steps do not reach counting", "training step", "bits per byte"
 )
 curve = [row["loss"] * per_byte for row in history.steps]
-axes.plot(range(1, 301), curve, linewidth=1, label="training")
+axes.plot(range(1, 151), curve, linewidth=1, label="training")
 marks = {row["step"]: row["bits"] for row in history.evaluations}
 axes.plot(marks.keys(), marks.values(), marker="o", label="validation")
+recorded = {row["step"]: row["bits_per_byte"] for row in whole["evaluations"]}
+axes.plot(recorded.keys(), recorded.values(), "s:", label="validation, whole recipe")
 axes.axhline(counting.bits_per_byte, color="black", linestyle=":", label=counting.model)
 axes.legend()
-assert list(marks) == [60, 120, 180, 240, 300] and len(curve) == 300
+assert list(marks) == [50, 100, 150] and list(recorded) == [100, 200, 300]
 assert curve[0] > 4 and np.mean(curve[-20:]) < 3
+assert min(*recorded.values(), *marks.values()) > counting.bits_per_byte + 0.5
 plt.show()
 
 # %% [markdown]
 # **How to read it.** Lower is better. The training curve is one batch a step, with the tokens per byte of the
-# validation text; the dotted line is measured on the test works, so compare it roughly.
+# validation text; the squares are read from `results/`; the dotted line is measured on the test works, so compare it
+# roughly.
 #
-# What it wrote before the first step, after 60, and after 300:
+# What it wrote before the first step, after 50, and after 150:
 
 # %% tags=["nbval-ignore-output"]
-for step, text in ((0, diary[0]), (60, diary[1]), (300, diary[-1])):
+for step, text in ((0, diary[0]), (50, diary[1]), (150, diary[-1])):
     print(f"--- {step} steps\n{text[:150]}\n")
-assert len(diary) == 6 and 2.3 < marks[300] < 2.9 and marks[60] - marks[300] > 0.3
+assert len(diary) == 4 and 2.6 < marks[150] < 3.1 and marks[50] - marks[150] > 0.2
 
 # %% [markdown]
 # First letters, then words and the layout of a play. And the verdict: counting makes a better model, in less time. The
@@ -358,7 +366,8 @@ assert len(diary) == 6 and 2.3 < marks[300] < 2.9 and marks[60] - marks[300] > 0
 #
 # ## 5 Three knobs
 #
-# Is the recipe at fault? Eleven runs of 160 steps, each with one setting changed:
+# Is the recipe at fault? Eleven runs on the same 330,000 tokens (160 steps of 16 windows), each with one setting changed;
+# the last one has four times the tokens:
 
 # %%
 sweep = json.loads((RESULTS / "gpt_sweep.json").read_text())
@@ -368,6 +377,7 @@ for (varied, value), run in runs.items():
     n = f"{run['parameters'] / 1e6:.2f} M"
     print(f"{varied:>14} {value:<22} {n:>7} {run['validation_bits']:.2f} bits per byte")
 base = runs["base", "base"]
+assert {run["tokens"] for run in sweep["runs"][:-1]} == {160 * 16 * 128}
 
 # %%
 points = {
@@ -384,7 +394,7 @@ for (varied, value), run in runs.items():
 
 # %% alt="Three panels of bits per byte on one scale. Learning rate: a valley with its lowest point at 0.003. Batch size at equal tokens: 4 is lowest, 64 highest. Parameters at equal tokens: a slow fall from 0.17 to 2 million; a single cross below them marks the smallest model with as much computation as the middle one."
 figure, panels = new_plots(1, 3, sharey=True)
-titles = ("Too low, too high", "More steps win", "Size matters little")
+titles = ("Too low, too high", "Small batches win here", "Size matters little")
 for panel, title, (varied, bits) in zip(panels, titles, points.items(), strict=True):
     at = sorted(bits)
     panel.semilogx(at, [bits[x] for x in at], marker="o")
@@ -413,6 +423,7 @@ gain = {
 print({name: f"{bits:+.2f}" for name, bits in gain.items()})
 assert abs(longer["flops"] / base["flops"] - 1) < 0.01
 assert max(points["size"].values()) - min(points["size"].values()) < 0.1
+assert points["learning rate"][1e-3] < points["learning rate"][1e-2]
 assert gain["small, longer"] > gain["batch 4"] > gain["newer parts"] > 0.05
 assert min(run["validation_bits"] for run in runs.values()) > 2.3
 
@@ -466,7 +477,7 @@ gpt3 = 6 * sizes["gpt3-175b"] * 300e9
 speed = base["flops"] / base["cpu_seconds"]
 years = gpt3 / speed / (365 * 24 * 3600)
 print(f"GPT-3: {gpt3:.2e} FLOP; one of our cores: {speed / 1e9:.0f} GFLOP a second")
-print(f"that core would take about {years:,.0f} years")
+print(f"that core would take about {round(years, -4):,.0f} years")
 assert f"{gpt3:.2e}" == "3.14e+23" and 10_000 < years < 10_000_000
 
 # %% [markdown]
@@ -482,8 +493,9 @@ plan = log["recipe"]["train"]
 course_tokens = (
     plan["max_steps"] * plan["batch_size"] * log["recipe"]["data"]["seq_len"]
 )
+short_tokens = recipe.train.max_steps * recipe.train.batch_size * recipe.data.seq_len
 read = {
-    "short run": (n_short, history.total("tokens")),
+    "short run": (n_short, short_tokens),
     "course": (log["parameters"], course_tokens),
     "GPT-3": (sizes["gpt3-175b"], 300e9),
     "Chinchilla": (70e9, 1.4e12),
@@ -494,7 +506,7 @@ for name, (N, D) in read.items():
 
 # %%
 assert round(300e9 / sizes["gpt3-175b"], 1) == 1.7 and 1.4e12 / 70e9 == 20
-assert history.total("tokens") == 300 * 16 * 128 < 0.4 * log["train_tokens"]
+assert short_tokens == 2 * history.total("tokens") < 0.4 * log["train_tokens"]
 passes = course_tokens / log["train_tokens"]
 assert 7 < passes < 9 and round(2e12 / sizes["smollm2-135m"], -3) == 15_000
 
@@ -511,7 +523,7 @@ assert 7 < passes < 9 and round(2e12 / sizes["smollm2-135m"], -3) == 15_000
 print(log["command"])
 print(log["machine"], f"{log['seconds'] / 60:.0f} minutes", sep=", ")
 print({name: log["recipe"]["model"][name] for name in ("d_model", "n_layers", "ff")})
-more = 6 * log["parameters"] * course_tokens / (6 * n_short * history.total("tokens"))
+more = 6 * log["parameters"] * course_tokens / (6 * n_short * short_tokens)
 print(f"{more:.0f} times the short run's FLOP")
 assert 100 < more < 150 and log["seconds"] > 3600
 assert sum(p.numel() for p in course.parameters()) == log["parameters"]
@@ -541,11 +553,11 @@ plt.show()
 # Do not take the figure on trust. Measure a part of the test text again:
 
 # %%
-part = splits.test[240_000:256_000]
+part = splits.test[240_000:250_000]
 nats = text_nats(course.to(device), to_ids(tokenizer, part), 256, stride=128)
 bits = bits_per_byte(nats, len(part.encode()))
 print(f"{bits:.2f} bits per byte here, {log['test_bits']:.2f} on the whole test text")
-assert abs(bits - log["test_bits"]) < 0.2
+assert abs(bits - log["test_bits"]) < 0.2 and bits < counting.bits_per_byte - 0.1
 
 # %%
 rows = [row for row in read_scoreboard() if row.chapter[:2] <= "09"]
@@ -615,13 +627,13 @@ kept = keep_top_p(logits, 0.9).isfinite()
 assert logits.softmax(-1)[kept].sum() >= 0.9
 
 # %% [markdown]
-# **Temperature** (温度) $\tau$ divides the scores: $p_i \propto e^{z_i/\tau}$. **Top-k** keeps the $k$ best. **Top-p**
+# **Temperature** (温度) $\tau$ divides the scores $z_i$: $p_i \propto e^{z_i/\tau}$. **Top-k** (取前 k 个) keeps the $k$ best. **Top-p** or nucleus sampling
 # (核采样; Holtzman et al. 2020) keeps the fewest tokens that together have $p$: one where the model is sure, hundreds
 # where it is not. **Greedy** decoding (贪心) takes the best each time, and **beam search** (束搜索) looks for the most
 # probable whole text.
 #
 # **Predict.** Which of them writes most like Shakespeare: the one that finds the most probable text? Two measures, on texts
-# of 120 tokens by four speakers: the share of runs of four tokens that are repeats, and the bits per byte that the model itself gives them.
+# of 80 tokens by four speakers: the share of runs of four tokens that are repeats, and the bits per byte that the model itself gives them.
 
 
 # %%
@@ -659,16 +671,16 @@ def mean_measure(texts, prompts):
 for name, how in strategies.items():
     generator = torch.Generator().manual_seed(1)
     asked = prompts if name.startswith("greedy") else prompts * 2
-    texts = generate(course, asked, 120, sampling=how, generator=generator)
+    texts = generate(course, asked, 80, sampling=how, generator=generator)
     measured[name] = mean_measure(texts, asked)
     first[name] = tokenizer.decode(texts[0])
 
 # %%
-beams = [generate_beams(course, ids, 120, n_beams=4)[0].ids for ids in prompts]
+beams = [generate_beams(course, ids, 80, n_beams=4)[0].ids for ids in prompts]
 measured["beam search, 4"] = mean_measure(beams, prompts)
 at = splits.validation.index("\n\nROSALIND.\n", 10_000)
 real = tokenizer.encode(splits.validation[at : at + 5000])
-pieces = [real[i : i + 120] for i in range(5, 965, 120)]
+pieces = [real[i : i + 80] for i in range(5, 645, 80)]
 measured["Shakespeare"] = mean_measure(pieces, [real[:5]] * 8)
 for name, (repeats, bits) in measured.items():
     print(f"{name:>16}: {repeats:4.0%} repeats, {bits:.1f} bits per byte")
@@ -688,7 +700,7 @@ assert 0.5 < measured["top-p, p = 0.9"][1] < measured["as it is"][1]
 
 # %% [markdown]
 # The searches win at what they search for, and lose the text: they go round in circles. Real text is *not* the most
-# probable one; each line brings something that the model did not expect. Drawing as it is comes nearest by these measures, with slips
+# probable one (though the pieces of it stand here without what came before them, which costs bits); each line brings something that the model did not expect. Drawing as it is comes nearest by these measures, with slips
 # of spelling, since a thousand unlikely tokens together get a share. Top-p cuts these off and pays with some dullness.
 # A penalty breaks the circles, at the price of forbidding what should repeat. Beam search belongs where one answer is right, as
 # in spelling out sounds ([chapter 08](08_transformer.ipynb), section 11).
@@ -700,20 +712,20 @@ assert 0.5 < measured["top-p, p = 0.9"][1] < measured["as it is"][1]
 # instead of all.
 
 # %%
-start, n_new = tokenizer.encode("\n\nVIOLA.\n")[:5], 96
+start, n_new = tokenizer.encode("\n\nVIOLA.\n")[:5], 64
 positions = {
     "with": len(start) + n_new - 1,
     "without": sum(len(start) + i for i in range(n_new)),
 }
 print(positions)
-assert positions == {"with": 100, "without": 5040}
+assert positions == {"with": 68, "without": 2336}
 
 # %% [markdown]
 # The same tokens must come out. Compare them, and let torch count the operations for texts of several lengths.
 
 # %%
 small, work = short.cpu().eval(), {"with": [], "without": []}
-amounts = [12, 24, 48, 96]
+amounts = [8, 16, 32, 64]
 for n in amounts:
     written = {}
     for name, use_cache in (("with", True), ("without", False)):
@@ -722,19 +734,19 @@ for n in amounts:
         work[name].append(counter.get_total_flops() / 1e9)
     assert written["with"] == written["without"] and len(written["with"]) == n
 
-# %% alt="Two curves of billions of operations against new tokens. Without a cache the work grows with the square of the length, to about 7 at 96 tokens; with a cache it stays near the bottom, about 0.14."
+# %% alt="Two curves of billions of operations against new tokens. Without a cache the work grows with the square of the length, to above 3 at 64 tokens; with a cache it stays near the bottom, about 0.1."
 figure, axes = new_plot("A cache makes the work grow in step", "new tokens", "GFLOP")
 for name, values in work.items():
     axes.plot(amounts, values, marker="o", label=f"{name} cache")
 axes.legend()
 ratio = work["without"][-1] / work["with"][-1]
-assert 1.9 < work["with"][-1] / work["with"][-2] < 2.1 and 40 < ratio < 60
-assert 3.5 < work["without"][-1] / work["without"][-2] < 4.1
+assert 1.8 < work["with"][-1] / work["with"][-2] < 2.1 and 25 < ratio < 45
+assert 3.3 < work["without"][-1] / work["without"][-2] < 4.1
 plt.show()
-print(f"96 tokens: {ratio:.0f} times the work without a cache")
+print(f"64 tokens: {ratio:.0f} times the work without a cache")
 
 # %% [markdown]
-# **How to read it.** Twice the tokens: twice the work with a cache, four times without. (The counter leaves out the attention kernel,
+# **How to read it.** Twice the tokens: twice the work with a cache, nearly four times without. (The counter leaves out the attention kernel,
 # whose work grows with the length in both cases.)
 #
 # The price is memory: a key and a value in every layer for every token read.
@@ -756,12 +768,12 @@ assert 8 * held == cache_bytes(course.config, 64, 8)
 assert cache_bytes(PRESETS["smollm2-135m"], 2048) == 45 * 2**20
 
 # %% [markdown]
-# Nine gigabytes for one text of GPT-3's. SmolLM2 has three key/value heads for nine query heads, and needs a third of what it
+# Nine gigabytes for one text of GPT-3's. SmolLM2 has three key/value heads for nine query heads (grouped-query attention, 分组查询注意力), and needs a third of what it
 # otherwise would.
 #
 # ## 10 What its heads look at
 #
-# Forty heads, and nobody told them where to look. Compute all their weights on a passage of the validation text.
+# Forty heads (注意力头), numbered from 0, and nobody told them where to look. Compute all their weights on a passage of the validation text.
 
 
 # %%
@@ -828,8 +840,8 @@ plt.show()
 #
 # ## 11 Does it repeat what it read?
 #
-# A model trained on private text could give it away. Eight passes over the text: has ours learned passages by heart?
-# For texts of 300 characters, find the longest piece that stands word for word in the training works. **Predict.** For
+# A model trained on private text could give it away (memorisation, 记忆). Eight passes over the text: has ours learned passages by heart?
+# For texts of 200 characters, find the longest piece that stands word for word in the training works. **Predict.** For
 # what it writes itself, is that longer or shorter than for Shakespeare's other plays?
 
 
@@ -846,12 +858,12 @@ def longest_shared(text, source):
 # %%
 generator = torch.Generator().manual_seed(2)
 own = generate_texts(
-    course, tokenizer, ["\n\n"] * 8, 140, sampling=Sampling(), generator=generator
+    course, tokenizer, ["\n\n"] * 8, 100, sampling=Sampling(), generator=generator
 )
 places = range(20_000, 420_000, 50_000)
 sources = {
-    "written by the model": [text[:300] for text in own],
-    "validation works": [splits.validation[at : at + 300] for at in places],
+    "written by the model": [text[:200] for text in own],
+    "validation works": [splits.validation[at : at + 200] for at in places],
 }
 
 # %%
@@ -859,14 +871,14 @@ overlap = {}
 for name, texts in sources.items():
     overlap[name] = [longest_shared(text, splits.train) for text in texts]
     print(f"{name:>20}: longest pieces {sorted(overlap[name])}")
-control = splits.train[1_000_000:1_000_300]
-assert longest_shared(control, splits.train) == 300
+control = splits.train[1_000_000:1_000_200]
+assert longest_shared(control, splits.train) == 200
 assert max(overlap["written by the model"]) < 60
 medians = {name: np.median(values) for name, values in overlap.items()}
 assert abs(medians["written by the model"] - medians["validation works"]) < 12
 
 # %% [markdown]
-# No longer than Shakespeare's own echoes of himself: a few words. Now push. Give it 40 tokens of a training passage and
+# About as long as Shakespeare's own echoes of himself: a few words. Now push. Give it 40 tokens of a training passage and
 # let it go on greedily: how many tokens are right before the first mistake? And is training text easier for it at all?
 
 
@@ -878,16 +890,16 @@ def continued(text, n_places=100):
     rows = torch.tensor(
         [tokenizer.encode(text[i * every :][:500])[:64] for i in range(1, n_places + 1)]
     )
-    hits = course(rows[:, :-1]).argmax(-1)[:, 39:] == rows[:, 40:]  # (100, 24)
+    hits = course_32(rows[:, :-1]).argmax(-1)[:, 39:] == rows[:, 40:]  # (100, 24)
     return hits.cumprod(-1).sum(-1)  # up to the first mistake
 
 
 # %%
-surprise, right = {}, {}
+course_32, surprise, right = course.float(), {}, {}  # in float32: no text is drawn
 for name, text in (("training", splits.train), ("validation", splits.validation)):
     right[name] = continued(text)
     piece = to_ids(tokenizer, text[30_000:42_000])
-    surprise[name] = bits_per_byte(text_nats(course, piece, 256), 12_000)
+    surprise[name] = bits_per_byte(text_nats(course_32, piece, 256), 12_000)
     mean, longest = right[name].double().mean(), right[name].max()
     print(f"{name:>10}: {mean:.1f} tokens, at most {longest} of 24;", end=" ")
     print(f"{surprise[name]:.1f} bits per byte")
@@ -897,15 +909,15 @@ means = {name: counts.double().mean().item() for name, counts in right.items()}
 assert 0.3 < means["validation"] < means["training"] < 1.5
 assert max(counts.max() for counts in right.values()) < 24
 assert 0.1 < surprise["validation"] - surprise["training"] < 0.7
-assert log["parameters"] < log["train_bytes"]
+assert 2 * log["parameters"] > log["train_bytes"]  # 16 bits a parameter
 
 # %% [markdown]
-# Nearly one token before the first mistake on text that it has read, a good half of one on text that it has not. That is
-# a trace, and nowhere near a passage. (Up to the first mistake, one forward pass tells what greedy decoding would
-# write: the best guess at each place, the right tokens before it.) The model is also less *surprised* by its training
-# text, by some tenths of a bit; the works differ, so a part of that may be theirs. That too can tell an outsider
-# whether a text was in the data. But it has not kept the words: it has fewer parameters than the text has bytes, and
-# was trained with dropout. That is
+# Nearly one token before the first mistake on text that it has read, a good half of one on text that it has not: a small
+# difference for a hundred places, and nowhere near a passage. (Up to the first mistake, one forward pass tells what
+# greedy decoding would write: the best guess at each place, the right tokens before it.) The model is also less
+# *surprised* by its training text, by some tenths of a bit; the works differ, so a part of that may be theirs. That too
+# can tell an outsider whether a text was in the data. It has not kept the words, though its weights, at 16 bits each,
+# take more room than the text: eight passes with dropout did not suffice. That is
 # a finding about *this* model. Carlini et al. (2021)
 # extracted hundreds of verbatim passages from GPT-2, names and telephone numbers among them, and larger models
 # keep more, above all what stood in their data several times (hence section 2's duplicates). Chapter 19 comes back to
@@ -959,11 +971,13 @@ asked = [
     "What is the capital of France?",
     "Why is the sky blue? Answer in one sentence.",
 ]
+answers = []
 for question in asked:
     ids = encode_chat(smol_tokenizer, [{"role": "user", "content": question}])
     answer = generate_text(smol, smol_tokenizer, ids, 24, stop_ids=stop)
     print(f"{question}\n  {answer}")
-    assert "Paris" in answer or "sky" in answer
+    answers.append(answer)
+assert "Paris" in answers[0] and "scattering" not in answers[1]
 
 # %% [markdown]
 # The first answer is right. Read the second closely (it is cut off after 24 tokens): it sounds like physics, and is none
@@ -980,13 +994,13 @@ quoted = {
     "hamlet": "To be, or not to be",
     "as_you_like_it": "All the world's a stage",
 }
-course_32, ahead = course.float(), {"quoted": [], "ordinary": []}
+ahead = {"quoted": [], "ordinary": []}
 for work, words in quoted.items():
     at = works[work].index(words)
     for kind, begin in (("quoted", at), ("ordinary", at + 3000)):
-        passage = works[work][begin : begin + 600]
+        passage = works[work][begin : begin + 400]
         bits = [
-            bits_per_byte(text_nats(model, to_ids(tok, passage), 256), 600)
+            bits_per_byte(text_nats(model, to_ids(tok, passage), 256), 400)
             for model, tok in ((course_32, tokenizer), (smol, smol_tokenizer))
         ]
         ahead[kind].append(bits[0] - bits[1])
@@ -1012,7 +1026,7 @@ assert max(ahead["quoted"]) > 0.6 and 0.8e6 < 2e12 / log["train_tokens"] < 1.3e6
 # weight changes. The authors called it **in-context learning** (上下文学习; Brown et al. 2020). Does a model of 135
 # million do it, and what does it take from the examples?
 #
-# Two tasks on the same 23 countries, from a published list (Mikolov et al. 2013): the capital, or the adjective.
+# Two tasks on the same 23 countries: the capital, from a published list (Mikolov et al. 2013), or the adjective.
 
 # %%
 table = """Afghanistan Kabul Afghan, Australia Canberra Australian, Canada Ottawa Canadian,
@@ -1044,13 +1058,13 @@ def few_shot(answers, k):
     """What the model writes for each country after k examples, up to the line's end."""
     rng = np.random.default_rng(0)
     prompts = [prompt_for(country, answers, k, rng) for country in answers]
-    texts = generate_texts(smol, smol_tokenizer, prompts, 5, stop=["\n"])
+    texts = generate_texts(smol, smol_tokenizer, prompts, 4, stop=["\n"])
     return {country: text.strip() for country, text in zip(answers, texts, strict=True)}
 
 
 def share_right(written, answers):
     """Share of countries with exactly the right word."""
-    return np.mean([written[country] == answers[country] for country in answers])
+    return np.mean([word == answers[country] for country, word in written.items()])
 
 
 # %% [markdown]
@@ -1073,12 +1087,11 @@ for task, values in found.items():
 # %%
 countries, capitals = zip(*tasks["capital"].items(), strict=True)
 wrong = dict(zip(countries, capitals[1:] + capitals[:1], strict=True))
-written = few_shot(wrong, 4)
-misled, as_shown = (share_right(written, known) for known in (tasks["capital"], wrong))
-print(f"true capitals {misled:.1f}, as the wrong examples say {as_shown:.1f}")
+misled = share_right(few_shot(wrong, 4), tasks["capital"])
+print(f"true capitals after wrong examples: {misled:.1f}")
 
 # %%
-assert found["adjective"][-1] > 0.8 and misled > 0.5 and as_shown < 0.1
+assert found["adjective"][-1] > 0.8 and misled > 0.5
 
 # %% [markdown]
 # Without examples "France ->" means nothing, and no answer is right. With four, most are, and the same question gets the
@@ -1087,7 +1100,8 @@ assert found["adjective"][-1] > 0.8 and misled > 0.5 and as_shown < 0.1
 # But *learning* is a large word. The wrong examples do as well as the right ones: the model ignores what they say and
 # answers with the capitals that it knew before. It took from the examples *which* of its skills is wanted, and nothing about the
 # world. Min et al. (2022) found the like in larger models and other tasks: the form of the examples matters a lot, the
-# correctness of their labels little.
+# correctness of their labels little. Size matters too: Wei et al. (2023) saw small models ignore false labels, as here,
+# and very large ones follow them.
 
 # %% [markdown]
 # ## 14 Two common misconceptions
@@ -1144,7 +1158,7 @@ assert learned < 1 < math.log2(V) < new
 # ### "GPT-3 is one line: `pipeline("text-generation", model="gpt3")`"
 #
 # You may meet this line with a printed result below it, three "sampled" texts that are all alike. It cannot
-# have run: GPT-3's weights were never published. It could be used only through OpenAI's service. (GPT-2's weights are
+# have run: GPT-3's weights were never published. It could be used only as a service, until 2024. (GPT-2's weights are
 # public, and `lmcore.pretrained.load_gpt2` puts them into the same class, if you have a network.) Even with
 # the weights, count:
 
@@ -1198,10 +1212,10 @@ assert loss < 1 and len({*written}) == 1
 #
 # - A GPT is a causal Transformer trained to predict the next token at every position of a window.
 # - Split by work, remove duplicates, pack. A split by passage gave a 5-gram a fifth of a bit for nothing.
-# - $12 L D^2$ plus embeddings parameters; $6ND$ operations to train: $3.14 \times 10^{23}$ for GPT-3.
+# - Parameters: $12 D^2$ a block for width $D$, plus the embeddings. Training: 6 operations per parameter and token, $3.14 \times 10^{23}$ for GPT-3.
 # - A short run loses to counting. A hundred times the computation and newer parts win, on the same text.
 # - The most probable text is dull and goes in circles; sampling, with its tail cut, is nearer to real text.
-# - A KV cache turns quadratic work into linear work and pays with memory.
+# - A KV cache reads each token once: the matrices' work turns from quadratic to linear, and memory pays.
 # - Examples in a prompt can choose a task. They change no weight. Likely is not true.
 #
 # ## Exercises
@@ -1296,6 +1310,7 @@ assert saved == 50257 * 768
 # - A. Holtzman et al., "The curious case of neural text degeneration", *ICLR* (2020).
 # - N. Carlini et al., "Extracting training data from large language models", *USENIX Security* (2021).
 # - S. Min et al., "Rethinking the role of demonstrations: what makes in-context learning work?", *EMNLP* (2022).
+# - J. Wei et al., "Larger language models do in-context learning differently", arXiv 2303.03846 (2023).
 # - L. Ben Allal et al., "SmolLM2: When Smol goes big", arXiv 2502.02737 (2025).
 # - T. Mikolov et al., "Efficient estimation of word representations in vector space", arXiv 1301.3781 (2013): the list of capitals.
 #
