@@ -77,7 +77,7 @@ assert "gram" in counting.model and "neural" not in counting.model
 # Nothing has beaten counting yet. This chapter tries with a **GPT** (generative pre-trained Transformer, 生成式预训练
 # Transformer; Radford et al. 2018): a stack of Transformer blocks that predicts the next token, and nothing else.
 #
-# **Number.** Take five tokens. The model reads four of them and bets at each position on what comes next. Suppose it
+# **Number.** Take five tokens (词元). The model reads four of them and bets at each position on what comes next. Suppose it
 # gave the right tokens these probabilities:
 
 # %%
@@ -116,7 +116,7 @@ assert abs(by_hand - F.cross_entropy(logits, ids[1:]).item()) < 1e-10
 #
 # $$L(\theta) = -\frac1T \sum_{t=1}^{T} \log p_\theta(x_{t+1} \mid x_1, \dots, x_t).$$
 #
-# That is chapter 01's cross-entropy, and the whole objective of **pretraining** (预训练). It needs no labels: the text
+# That is chapter 01's cross-entropy (交叉熵), and the whole objective of **pretraining** (预训练). It needs no labels: the text
 # is its own answer (**self-supervised**, 自监督). And every position is trained in one pass, because the causal mask
 # (因果掩码, [chapter 07](07_attention.ipynb), section 9) lets none of them see its own answer. Change the token at place 64 (counted from 0):
 
@@ -350,8 +350,8 @@ plt.show()
 
 # %% [markdown]
 # **How to read it.** Lower is better. The training curve is one batch a step, with the tokens per byte of the
-# validation text; the squares are read from `results/`; the dotted line is measured on the test works, so compare it
-# roughly.
+# validation text. The squares are read from `results/` and stand for the whole validation text, not its first 10,000
+# tokens; the dotted line is measured on the test works: compare roughly.
 #
 # What it wrote before the first step, after 50, and after 150:
 
@@ -516,7 +516,7 @@ assert 7 < passes < 9 and round(2e12 / sizes["smollm2-135m"], -3) == 15_000
 #
 # ## 7 What it takes to win
 #
-# The repository has a longer run, made by one command: 3.9 million parameters, the newer parts, dropout, eight passes
+# The repository has a longer run, made by one command: 3.9 million parameters, the newer parts, dropout (随机失活), eight passes
 # over the text.
 
 # %%
@@ -1022,7 +1022,7 @@ assert max(ahead["quoted"]) > 0.6 and 0.8e6 < 2e12 / log["train_tokens"] < 1.3e6
 # %% [markdown]
 # ## 13 Learning from examples in the prompt
 #
-# GPT-3's paper made one observation famous: put a few examples of a task into the prompt, and a large model goes on with it. No
+# GPT-3's paper made one observation famous: put a few examples of a task into the prompt (提示), and a large model goes on with it. No
 # weight changes. The authors called it **in-context learning** (上下文学习; Brown et al. 2020). Does a model of 135
 # million do it, and what does it take from the examples?
 #
