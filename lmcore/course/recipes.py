@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from lmcore.config import Config, TrainConfig, require
+from lmcore.course.measuring import measure_bits, text_nats, to_ids
 from lmcore.course.notebooks import describe_machine
 from lmcore.data import (
     Splits,
@@ -32,15 +33,14 @@ from lmcore.data import (
     course_corpus,
     load,
     next_token_pairs,
-    ordered_batches,
     text_files,
 )
-from lmcore.losses import IGNORE_INDEX, cross_entropy
+from lmcore.losses import cross_entropy
 from lmcore.metrics import bits_per_byte
 from lmcore.models.gpt import GPT, GPTConfig
 from lmcore.models.gpt_files import load_gpt, save_gpt
 from lmcore.runtime import pick_device, seed_everything
-from lmcore.tokenizers import ByteBPETokenizer, Tokenizer
+from lmcore.tokenizers import ByteBPETokenizer
 from lmcore.train import History, best_checkpoint, load_checkpoint, train
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "auto": None}
@@ -212,46 +212,6 @@ def read_texts(data: DataConfig) -> Splits:
     return Splits("\n".join([splits.train, *extra]), splits.validation, splits.test)
 
 
-def to_ids(tokenizer: Tokenizer, text: str) -> Tensor:
-    """A text's ids, (n,), behind a newline that predicts its first token."""
-    return torch.tensor(tokenizer.encode("\n") + tokenizer.encode(text))
-
-
-def text_nats(
-    model: nn.Module,
-    ids: Tensor,
-    seq_len: int,
-    stride: int | None = None,
-    batch_size: int = 16,
-) -> float:
-    """The sum of -log p over every id but the first.
-
-    The text is read in windows. With a stride below ``seq_len`` windows overlap, and a
-    prediction counts where it has the most before it: at least ``seq_len - stride``
-    ids, except at the text's beginning. That costs ``seq_len / stride`` times as much.
-
-    Args:
-        model: ``model(ids)`` gives logits (B, T, V).
-        ids: The text, (n,).
-        seq_len: Ids in a window.
-        stride: From one window's start to the next one's; ``seq_len`` if not given.
-        batch_size: Windows at a time.
-    """
-    device = next(model.parameters()).device
-    seq_len = min(seq_len, len(ids) - 1)
-    stride = min(stride or seq_len, seq_len)
-    inputs, targets = next_token_pairs(ids, seq_len, stride, keep_rest=True)
-    targets = targets.clone()
-    targets[1:, : seq_len - stride] = IGNORE_INDEX  # counted in the window before
-    nats = 0.0
-    with torch.no_grad():
-        for x, y in ordered_batches(inputs, targets, batch_size=batch_size):
-            logits = model(x.to(device)).float()
-            counted = (y != IGNORE_INDEX).sum().item()
-            nats += cross_entropy(logits, y.to(device)).item() * counted
-    return nats
-
-
 def run_recipe(recipe: Recipe, out_dir: str | Path, command: str) -> dict[str, Any]:
     """Train, choose on the validation text, measure on the test text, and save.
 
@@ -367,12 +327,6 @@ def keep_data(data: DataConfig, text: str, path: Path) -> None:
 def process_number() -> int:
     """Which process of torchrun's this is; 0 without torchrun."""
     return int(os.environ.get("RANK", "0"))
-
-
-def measure_bits(model: nn.Module, ids: Tensor, text: str, seq_len: int) -> float:
-    """Bits per byte with at least half a window before each prediction."""
-    nats = text_nats(model, ids, seq_len, stride=seq_len // 2)
-    return round(bits_per_byte(nats, len(text.encode())), 4)
 
 
 def thinned(history: History, every: int = 10) -> dict[str, list[dict[str, float]]]:
