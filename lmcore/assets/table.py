@@ -32,6 +32,12 @@ MINILM = Archive(
     83_506_384,
     "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
 )
+VADER = Archive(
+    "vaderSentiment",
+    "vaderSentiment-3.3.2.tar.gz",
+    2_466_783,
+    "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9",
+)
 _FILES = read_members()
 
 TABLE = (
@@ -186,12 +192,16 @@ TABLE = (
         what="10,605 movie-review sentences with mean human ratings",
         licence="MIT",
         members=_FILES["movie-sentences"],
-        archive=Archive(
-            "vaderSentiment",
-            "vaderSentiment-3.3.2.tar.gz",
-            2_466_783,
-            "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9",
-        ),
+        archive=VADER,
+        chapters=(10, 11, 13, 14),
+    ),
+    Asset(
+        name="opinion-sentences",
+        what="Product reviews, editorials, tweets, rated; a sentiment lexicon",
+        licence="MIT",
+        members=_FILES["opinion-sentences"],
+        archive=VADER,
+        chapters=(10, 11, 13),
     ),
     Asset(
         name="chinese-reviews",

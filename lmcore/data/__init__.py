@@ -21,6 +21,16 @@ from lmcore.data.corpora import (
     shakespeare_split,
     text_files,
 )
+from lmcore.data.labelled import (
+    Labelled,
+    LabelledSplits,
+    chinese_reviews,
+    movie_sentences,
+    product_reviews,
+    sentiment_lexicon,
+    split_by_hash,
+)
+from lmcore.data.plain_english import EnglishSplits, plain_english
 from lmcore.data.pronunciations import (
     SpellingBatch,
     SpellingPairs,
@@ -35,6 +45,9 @@ from lmcore.data.token_file import TokenFile, write_token_file
 
 __all__ = [
     "Corpus",
+    "EnglishSplits",
+    "Labelled",
+    "LabelledSplits",
     "SpellingBatch",
     "SpellingPairs",
     "Splits",
@@ -42,19 +55,25 @@ __all__ = [
     "TokenFile",
     "batches",
     "chinese_novel",
+    "chinese_reviews",
     "course_corpus",
     "drop_stress",
     "letter_symbols",
     "load",
+    "movie_sentences",
     "next_token_pairs",
     "ordered_batches",
     "phoneme_symbols",
+    "plain_english",
+    "product_reviews",
     "pronunciation_splits",
     "python_reference",
     "python_stdlib",
     "read_cmudict",
+    "sentiment_lexicon",
     "shakespeare",
     "shakespeare_split",
+    "split_by_hash",
     "text_files",
     "windows",
     "write_token_file",

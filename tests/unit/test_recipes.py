@@ -27,7 +27,8 @@ from lmcore.course.recipes import (
 )
 from lmcore.data import course_corpus
 from lmcore.models.gpt import GPT, GPTConfig
-from lmcore.models.gpt_files import FILES, load_gpt, save_gpt
+from lmcore.models.gpt_files import load_gpt, save_gpt
+from lmcore.models.model_folder import FILES
 from lmcore.tokenizers import ByteBPETokenizer
 from lmcore.train import History
 
