@@ -42,6 +42,12 @@ from lmcore.data.pronunciations import (
     read_cmudict,
 )
 from lmcore.data.token_file import TokenFile, write_token_file
+from lmcore.data.token_labels import (
+    TokenLabels,
+    TokenLabelSplits,
+    python_token_labels,
+    token_label_batch,
+)
 
 __all__ = [
     "Corpus",
@@ -53,6 +59,8 @@ __all__ = [
     "Splits",
     "Symbols",
     "TokenFile",
+    "TokenLabelSplits",
+    "TokenLabels",
     "batches",
     "chinese_novel",
     "chinese_reviews",
@@ -69,12 +77,14 @@ __all__ = [
     "pronunciation_splits",
     "python_reference",
     "python_stdlib",
+    "python_token_labels",
     "read_cmudict",
     "sentiment_lexicon",
     "shakespeare",
     "shakespeare_split",
     "split_by_hash",
     "text_files",
+    "token_label_batch",
     "windows",
     "write_token_file",
 ]
