@@ -7,12 +7,15 @@
 ``heads`` turn hidden states into answers, ``parameters`` says which weights are
 trained, ``lora`` puts small corrections beside frozen ones, ``loop`` goes through the
 epochs and stops in time, ``fit`` puts these together, ``tuned`` uses what came of it,
-``batching`` saves padding.
+``batching`` saves padding, ``folds`` tests every text of a small set once, ``files``
+keeps the result in a folder, and ``table`` reads what a person wrote into a table.
 """
 
 from lmcore.finetune.batching import batches_by_length, sorted_batches
 from lmcore.finetune.config import FineTuneConfig
+from lmcore.finetune.files import load_fine_tuned, save_fine_tuned
 from lmcore.finetune.fit import class_weights, fine_tune, new_classifier
+from lmcore.finetune.folds import Fold, cross_validate, k_folds
 from lmcore.finetune.heads import (
     SequenceClassifier,
     SpanExtractor,
@@ -35,15 +38,19 @@ from lmcore.finetune.parameters import (
     count_trained,
     parameter_groups,
 )
+from lmcore.finetune.table import BadRow, Table, read_table
 from lmcore.finetune.tuned import FineTuned, evaluate, predict
 
 __all__ = [
+    "BadRow",
     "FineTuneConfig",
     "FineTuned",
+    "Fold",
     "LoRALinear",
     "SequenceClassifier",
     "SpanExtractor",
     "Spans",
+    "Table",
     "TokenLabeller",
     "add_lora",
     "batches_by_length",
@@ -52,15 +59,20 @@ __all__ = [
     "choose_parameters",
     "class_weights",
     "count_trained",
+    "cross_validate",
     "evaluate",
     "fine_tune",
     "fit_epochs",
+    "k_folds",
+    "load_fine_tuned",
     "load_lora",
     "lora_state_dict",
     "merge_lora",
     "new_classifier",
     "parameter_groups",
     "predict",
+    "read_table",
+    "save_fine_tuned",
     "save_lora",
     "sorted_batches",
     "unmerge_lora",

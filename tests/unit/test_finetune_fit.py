@@ -72,7 +72,7 @@ def test_every_strategy_learns_and_leaves_the_given_encoder_alone(
     tuned = tune(encoder, tokenizer, strategy, epochs=20, patience=20, lr=lr)
     after = encoder.state_dict()
     assert all(torch.equal(after[name], w) for name, w in before.items())
-    least = 0.75 if strategy == "head" else 0.95  # vectors of a random encoder
+    least = {"head": 0.75, "lora": 0.85}.get(strategy, 0.95)  # the encoder is random
     assert evaluate(tuned, VALIDATION)["accuracy"] > least
     assert not tuned.model.training
     assert tuned.n_trained == sum(
