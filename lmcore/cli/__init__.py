@@ -6,7 +6,18 @@ module that does the work and prints what came of it. This file gathers them.
 
 import typer
 
-from lmcore.cli import assets, chat, doctor, generate, notebooks, scoreboard, train
+from lmcore.cli import (
+    assets,
+    chat,
+    doctor,
+    finetune,
+    generate,
+    labs,
+    notebooks,
+    predict,
+    scoreboard,
+    train,
+)
 
 app = typer.Typer(
     name="lmcore",
@@ -17,11 +28,14 @@ app = typer.Typer(
 )
 app.add_typer(assets.app)  # lmcore fetch, lmcore assets
 app.add_typer(notebooks.app, name="notebooks")
+app.add_typer(labs.app, name="labs")
 app.command()(doctor.doctor)
 app.command()(scoreboard.scoreboard)
 app.command()(train.train)
 app.command()(generate.generate)
 app.command()(chat.chat)
+app.command()(finetune.finetune)
+app.command()(predict.predict)
 
 
 def main() -> None:

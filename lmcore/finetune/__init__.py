@@ -6,9 +6,11 @@
 
 ``heads`` turn hidden states into answers, ``parameters`` says which weights are
 trained, ``lora`` puts small corrections beside frozen ones, ``loop`` goes through the
-epochs and stops in time, ``fit`` puts these together, ``tuned`` uses what came of it,
-``batching`` saves padding, ``folds`` tests every text of a small set once, ``files``
-keeps the result in a folder, and ``table`` reads what a person wrote into a table.
+epochs and stops in time, ``batching`` saves padding, ``fit`` puts these together, and
+``tuned`` uses what came of it. ``folds`` tests each text of a small set once, ``files``
+keeps a classifier in a folder. ``table`` reads what a person wrote into a table,
+``from_table`` goes all the way from there to a tested classifier, and ``report`` writes
+it down.
 """
 
 from lmcore.finetune.batching import batches_by_length, sorted_batches
@@ -16,6 +18,7 @@ from lmcore.finetune.config import FineTuneConfig
 from lmcore.finetune.files import load_fine_tuned, save_fine_tuned
 from lmcore.finetune.fit import class_weights, fine_tune, new_classifier
 from lmcore.finetune.folds import Fold, cross_validate, k_folds
+from lmcore.finetune.from_table import fine_tune_table, split_table
 from lmcore.finetune.heads import (
     SequenceClassifier,
     SpanExtractor,
@@ -62,6 +65,7 @@ __all__ = [
     "cross_validate",
     "evaluate",
     "fine_tune",
+    "fine_tune_table",
     "fit_epochs",
     "k_folds",
     "load_fine_tuned",
@@ -75,5 +79,6 @@ __all__ = [
     "save_fine_tuned",
     "save_lora",
     "sorted_batches",
+    "split_table",
     "unmerge_lora",
 ]

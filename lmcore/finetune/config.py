@@ -35,7 +35,8 @@ class FineTuneConfig(Config):
         warmup_share: Share of all steps over which the learning rate rises.
         weight_decay: AdamW's decay, of matrices only.
         grad_clip: Largest gradient norm; 0 leaves gradients alone.
-        patience: Stop after so many epochs in a row without a better one.
+        patience: Stop after so many epochs in a row with no better score and no lower
+            loss on the validation set.
         max_seq_len: Longer texts are cut after so many tokens (or after as many as the
             encoder can read).
         class_weights: "none", or "balanced": a rare label's errors cost more.

@@ -143,7 +143,7 @@ def fit_head(
 ) -> History:
     """Train the head alone, on vectors that are computed once."""
     config, device = tuned.config, tuned.model.head.weight.device
-    vectors = pooled_vectors(tuned, train.texts)  # (N, D)
+    vectors = pooled_vectors(tuned, train.texts, progress)  # (N, D)
     held_out = pooled_vectors(tuned, validation.texts)
     labels = torch.tensor(train.labels, device=device)
     weights = class_weights(train, config.class_weights).to(device)

@@ -3,7 +3,7 @@
     for each epoch:
         one AdamW step for each batch of the training set
         evaluate on the validation set; keep the weights if they are the best so far
-        stop if several epochs in a row brought nothing better
+        stop if several epochs in a row brought no better score and no lower loss
     put the best weights back
 
 ``lmcore.train`` trains for hours from random weights, counts in steps and keeps all of
@@ -67,7 +67,9 @@ def fit_epochs(
     device = trained[0].device
     dtype = choose_dtype(config.dtype, device)
     best, kept = None, []
-    with tqdm(unit="step", disable=not progress or "CI" in os.environ) as bar:
+    with tqdm(
+        desc="training", unit="step", disable=not progress or "CI" in os.environ
+    ) as bar:
         for epoch in range(1, config.epochs + 1):
             batches = get_batches(epoch)
             require(len(batches) > 0, "get_batches", epoch, "give at least one batch")
@@ -100,7 +102,8 @@ def fit_epochs(
             if best is None or merit(row) > merit(best):
                 best, kept = row, [p.detach().clone() for p in trained]
             bar.set_postfix_str(f"score {row['score']:.3f}, best {best['score']:.3f}")
-            if epoch - best["epoch"] >= config.patience:
+            lowest = min(history.evaluations, key=lambda row: row["loss"])
+            if epoch - max(best["epoch"], lowest["epoch"]) >= config.patience:
                 break
     with torch.no_grad():
         for parameter, weights in zip(trained, kept, strict=True):

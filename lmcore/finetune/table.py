@@ -108,7 +108,7 @@ def read_table(
 
     bad.sort()
     if bad and bad_rows == "refuse":
-        raise ValueError(f"{path}: {describe(bad)}")
+        raise ValueError(f"{path}: {describe(bad)}\nbad_rows='skip' leaves them out")
     names = tuple(sorted(name for name, n in counts.items() if n > 1))
     rule = f"have at least two labels, each on two rows or more; {describe(bad)}"
     require(len(names) >= 2, f"{path}: labels", [*names], rule)
@@ -159,7 +159,7 @@ def read_columns(
                 require(columns.count(name) == 1, f"{path}: column", name, rule)
             return separator, columns
         best = max(best, columns, key=len)
-    rule = f"name the columns {text!r} and {label!r} (or say which ones to read)"
+    rule = f"name the columns {text!r} and {label!r}, or text= and label= name others"
     raise ValueError(f"{path}: first line {best}: must {rule}")
 
 

@@ -1,5 +1,6 @@
 """Using a fine-tuned classifier: probabilities for texts, figures for a set."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
+from tqdm import tqdm
 
 from lmcore.config import require
 from lmcore.data import Labelled
@@ -78,15 +80,18 @@ def class_logits(fine_tuned: FineTuned, texts: Sequence[str]) -> Float[Tensor, "
 
 
 @torch.no_grad()
-def pooled_vectors(fine_tuned: FineTuned, texts: Sequence[str]) -> Float[Tensor, "N D"]:
-    """The vector in front of the head for each text."""
+def pooled_vectors(
+    fine_tuned: FineTuned, texts: Sequence[str], progress: bool = False
+) -> Float[Tensor, "N D"]:
+    """The vector in front of the head for each text; ``progress`` shows a bar."""
     require(len(texts) > 0, "texts", texts, "hold at least one text")
     model, tokenizer = fine_tuned.model, fine_tuned.tokenizer
     device = model.head.weight.device
     max_seq_len = longest(model.encoder, fine_tuned.config.max_seq_len)
     vectors = torch.empty(0)
     batches = sorted_batches(text_lengths(tokenizer, texts, max_seq_len), BATCH_SIZE)
-    for rows in batches:
+    hide = not progress or "CI" in os.environ
+    for rows in tqdm(batches, "encoder", unit="batch", disable=hide):
         batch = tokenizer.batch([texts[i] for i in rows], max_seq_len=max_seq_len)
         pooled = model.pool(batch.ids.to(device), batch.mask.to(device))  # (B, D)
         if len(vectors) == 0:

@@ -193,6 +193,9 @@ def test_patience_ends_the_run():
     assert len(seen) == 4 and len(history.steps) == 4 * 3
     _, seen, _ = run_scores(scores, patience=3)
     assert len(seen) == 6
+    falling = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5]  # of use still, though no score shows it
+    _, seen, _ = run_scores([0.5] * 6, falling, patience=2)
+    assert len(seen) == 6
 
 
 def test_the_rate_rises_and_falls_as_said():

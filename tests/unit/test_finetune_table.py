@@ -121,7 +121,7 @@ def test_many_bad_rows_are_counted_and_ten_are_shown(table):
         read_table(path)
     message = str(error.value)
     assert "25 bad rows" in message and message.count("\n  line ") == 10
-    assert message.endswith("and 15 more")
+    assert message.endswith("and 15 more\nbad_rows='skip' leaves them out")
 
 
 @pytest.mark.parametrize(
