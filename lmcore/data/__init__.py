@@ -30,6 +30,7 @@ from lmcore.data.labelled import (
     sentiment_lexicon,
     split_by_hash,
 )
+from lmcore.data.packing import pack_sentences
 from lmcore.data.plain_english import EnglishSplits, plain_english
 from lmcore.data.pronunciations import (
     SpellingBatch,
@@ -71,6 +72,7 @@ __all__ = [
     "movie_sentences",
     "next_token_pairs",
     "ordered_batches",
+    "pack_sentences",
     "phoneme_symbols",
     "plain_english",
     "product_reviews",

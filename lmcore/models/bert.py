@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from lmcore.config import Config, require
 from lmcore.layers import FUSED_ACTIVATIONS, LayerNorm
-from lmcore.positions import LearnedPositions
+from lmcore.positions import LearnedPositions, RoPE
 from lmcore.transformer import Encoder
 
 
@@ -42,6 +42,9 @@ class BertConfig(Config):
         ff: "gelu", "relu", …
         pre_norm: Where the norms stand; published BERTs are post-norm.
         pooler: Whether there is the map that the next-sentence head reads.
+        positions: "learned" as in BERT, or "rope", which a small encoder learns with
+            much sooner (Warner et al., 2024, ModernBERT).
+        rope_base: Base of RoPE's angles.
     """
 
     vocab_size: int = 30522
@@ -56,6 +59,8 @@ class BertConfig(Config):
     ff: str = "gelu"
     pre_norm: bool = False
     pooler: bool = True
+    positions: str = "learned"
+    rope_base: float = 10000.0
 
     def validate(self) -> None:
         """Check every field."""
@@ -72,6 +77,17 @@ class BertConfig(Config):
         require(self.norm_eps > 0, "norm_eps", self.norm_eps, "be > 0")
         kinds = [*FUSED_ACTIVATIONS, "swiglu"]
         require(self.ff in kinds, "ff", self.ff, f"be one of {kinds}")
+        kinds = ["learned", "rope"]
+        usable = self.positions in kinds
+        require(usable, "positions", self.positions, f"be one of {kinds}")
+        usable = self.positions != "rope" or self.d_head % 2 == 0
+        require(usable, "d_model / n_heads", self.d_head, "be even for RoPE")
+        require(self.rope_base > 0, "rope_base", self.rope_base, "be > 0")
+
+    @property
+    def d_head(self) -> int:
+        """Width of a head."""
+        return self.d_model // self.n_heads
 
 
 class Bert(nn.Module):
@@ -82,7 +98,11 @@ class Bert(nn.Module):
         self.config = config
         width = config.d_model
         self.tok_emb = nn.Embedding(config.vocab_size, width)
-        self.pos_emb = LearnedPositions(config.max_seq_len, width)
+        self.pos_emb, self.rope = None, None
+        if config.positions == "learned":
+            self.pos_emb = LearnedPositions(config.max_seq_len, width)
+        else:
+            self.rope = RoPE(config.d_head, config.max_seq_len, config.rope_base)
         self.seg_emb = None
         if config.n_segments:
             self.seg_emb = nn.Embedding(config.n_segments, width)
@@ -124,11 +144,15 @@ class Bert(nn.Module):
         rule = "be None: this model has no segment embeddings (n_segments=0)"
         usable = segment_ids is None or self.seg_emb is not None
         require(usable, "segment_ids", "a tensor", rule)
-        x = self.tok_emb(ids) + self.pos_emb(torch.arange(length, device=ids.device))
+        positions = torch.arange(length, device=ids.device)
+        x = self.tok_emb(ids)
+        if self.pos_emb is not None:
+            x = x + self.pos_emb(positions)
         if self.seg_emb is not None:
             segments = torch.zeros_like(ids) if segment_ids is None else segment_ids
             x = x + self.seg_emb(segments)
-        return self.encoder(self.dropout(self.emb_norm(x)), mask)
+        rotation = None if self.rope is None else self.rope(positions)
+        return self.encoder(self.dropout(self.emb_norm(x)), mask, rotation)
 
 
 class Pooler(nn.Module):

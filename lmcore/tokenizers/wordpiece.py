@@ -143,6 +143,16 @@ class WordPieceTokenizer(Tokenizer):
         return cls(text.removesuffix("\n").split("\n"), lowercase=lowercase)
 
     @property
+    def special_ids(self) -> tuple[int, ...]:
+        """Ids of ``[PAD]``, ``[UNK]``, ``[CLS]``, ``[SEP]`` and ``[MASK]``."""
+        return tuple(self.vocab[name] for name in SPECIAL_TOKENS)
+
+    @property
+    def mask_id(self) -> int:
+        """Id of ``[MASK]``."""
+        return self.vocab["[MASK]"]
+
+    @property
     def vocab_size(self) -> int:
         """The number of pieces, special tokens included."""
         return len(self.pieces)
