@@ -114,3 +114,40 @@ def test_what_a_model_lacks_is_refused():
 def test_impossible_shapes_are_refused(field, value):
     with pytest.raises(ValueError, match=field):
         SMALL.replace(**{field: value})
+
+
+ROPE = SMALL.replace(positions="rope", pre_norm=True)
+
+
+def test_rotary_positions_take_the_place_of_learned_ones():
+    torch.manual_seed(0)
+    model = Bert(ROPE).double().eval()
+    assert model.pos_emb is None
+    assert not any("pos_emb" in name for name in model.state_dict())
+    ids = some_ids()
+    ids[:, 0], ids[:, 1] = 1, 2
+    swapped = ids[:, [1, 0, *range(2, 9)]]
+    assert not torch.allclose(model(ids)[:, 5], model(swapped)[:, 5], atol=1e-6)
+
+
+def test_rotary_positions_know_distances_not_places():
+    """Padding in front that nobody may attend to moves all, and changes nothing."""
+    torch.manual_seed(0)
+    model = Bert(ROPE).double().eval()
+    ids = some_ids()
+    shifted = torch.cat([torch.zeros_like(ids[:, :3]), ids], dim=1)
+    mask = torch.arange(12).expand(3, 12) >= 3
+    torch.testing.assert_close(model(shifted, mask)[:, 3:], model(ids))
+
+
+@pytest.mark.parametrize(
+    "changes, named",
+    [
+        ({"positions": "sinusoidal"}, "positions='sinusoidal'"),
+        ({"positions": "rope", "n_heads": 16}, "d_model / n_heads=1"),
+        ({"rope_base": -1.0}, "rope_base=-1.0"),
+    ],
+)
+def test_impossible_positions_are_refused(changes, named):
+    with pytest.raises(ValueError, match=named):
+        SMALL.replace(**changes)
