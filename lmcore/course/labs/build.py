@@ -128,24 +128,28 @@ def solution_lines(lab: Lab) -> set[str]:
     return inside - outside
 
 
-def find_leaks(lab: Lab, texts: dict[str, str]) -> list[str]:
-    """Places where a line of a solution stands in what a student gets.
+def find_leaks(lab: Lab, texts: dict[str, str], run: int = 1) -> list[str]:
+    """Places where a solution stands in what a student gets.
 
-    A line of under ten characters (``i += 1``) counts only as a whole line.
+    A line of under ten characters (``i += 1``) counts only as a whole line, and only
+    where one line is enough.
 
     Args:
         lab: Whose solutions to look for.
         texts: Texts by the name of their place.
+        run: How many lines of solutions in a row make a leak. One in a notebook; two
+            in ``checks.py``, which is Python too and shares idioms with any solution.
     """
-    leaks = []
     lines = solution_lines(lab)
+    leaks = []
     for place, text in texts.items():
-        whole = {line.strip() for line in text.splitlines()}
-        leaks += [
-            f"{place}: {line}"
-            for line in sorted(lines)
-            if line in whole or (len(line) >= 10 and line in text)
-        ]
+        in_a_row = 0
+        for raw in text.splitlines():
+            inside = any(len(line) >= 10 and line in raw for line in lines)
+            inside |= run == 1 and raw.strip() in lines
+            in_a_row = in_a_row + 1 if inside else 0
+            if in_a_row >= run:
+                leaks.append(f"{place}: {raw.strip()}")
     return leaks
 
 

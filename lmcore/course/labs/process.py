@@ -1,8 +1,9 @@
 """The grader's side of a submission's process: asks, waits, and ends it in time.
 
 A limit is held by watching from outside: processor time and resident memory of the
-process and its children, wall clock (three times the seconds of processor time, for
-code that sleeps), and the size of an answer.
+process and its children, time spent asleep (code may wait for what never comes), and
+the size of an answer. A busy machine costs a student nothing: waiting for a processor
+counts as neither.
 """
 
 import contextlib
@@ -23,7 +24,8 @@ import psutil
 from lmcore.course.labs.wire import WireError, pack, unpack
 
 POLL = 0.05
-PATIENCE = 3  # seconds of wall clock for each second of the limit
+ASLEEP = 3  # seconds asleep for each second of the limit
+PATIENCE = 30  # seconds of wall clock, for systems that do not tell sleep from work
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Limits:
     """What one submission's process may use.
 
     Attributes:
-        seconds: Processor time of a task and of a cell; three times that on the clock.
+        seconds: Processor time of a task and of a cell; three times that asleep.
         memory_mib: Resident memory of the process and its children.
         answer_mib: Size of one value that a function returns.
         file_mib: Size of one file that it writes.
@@ -86,6 +88,7 @@ class StudentProcess:
     def begin(self) -> None:
         """Start counting time afresh: a new task, or a new cell."""
         self._begun = time.monotonic()
+        self._asleep = 0.0
         self._used_before = self._usage()[0]
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -142,27 +145,30 @@ class StudentProcess:
         raise ProcessEnded(reason)
 
     def _hold_limits(self) -> None:
-        cpu, resident = self._usage()
+        cpu, resident, asleep = self._usage()
         seconds = self.limits.seconds
+        self._asleep += POLL * asleep
         if cpu - self._used_before > seconds:
             self._end(f"took longer than {seconds:g} s: is there a loop without end?")
-        if time.monotonic() - self._begun > PATIENCE * seconds:
-            self._end(f"gave no answer in {PATIENCE * seconds:g} s")
+        waited = time.monotonic() - self._begun
+        if self._asleep > ASLEEP * seconds or waited > PATIENCE * seconds:
+            self._end(f"waited longer than {ASLEEP * seconds:g} s for something")
         if resident > self.limits.memory_mib * 2**20:
             self._end(f"took more than {self.limits.memory_mib} MiB of memory")
 
-    def _usage(self) -> tuple[float, int]:
-        """Processor seconds and resident bytes of the process and its children."""
-        seconds, resident = 0.0, 0
+    def _usage(self) -> tuple[float, int, bool]:
+        """Processor seconds and resident bytes, with children; whether all sleep."""
+        seconds, resident, asleep = 0.0, 0, True
         try:
             process = psutil.Process(self.process.pid)
             for member in (process, *process.children(recursive=True)):
                 times = member.cpu_times()
                 seconds += times.user + times.system
                 resident += member.memory_info().rss
+                asleep &= member.status() == psutil.STATUS_SLEEPING
         except psutil.Error:  # it ended meanwhile
-            pass
-        return seconds, resident
+            asleep = False
+        return seconds, resident, asleep
 
     def _read_answers(self) -> None:
         """Put each answer into the queue, None at the end; a thread of its own."""

@@ -63,8 +63,9 @@ def leaks_of(lab: Lab, files: dict[str, str]) -> list[str]:
     """Lines of solutions in a release, in any cell, output or metadata."""
     leaks = []
     for name, text in files.items():
-        texts = {name: text}
         if name.endswith(".ipynb"):
             texts = notebook_texts(nbformat.reads(text, as_version=4))
-        leaks += find_leaks(lab, texts)
+            leaks += find_leaks(lab, texts)
+        else:
+            leaks += find_leaks(lab, {name: text}, run=2)
     return leaks
