@@ -62,6 +62,11 @@ def notebooks(options: argparse.Namespace, rest: list[str]) -> int:
     return run([script("lmcore"), "notebooks", *rest])
 
 
+def labs(options: argparse.Namespace, rest: list[str]) -> int:
+    """Build, prove, hand out or grade the labs: labs check 01."""
+    return run([script("lmcore"), "labs", *rest])
+
+
 def doctor(options: argparse.Namespace, rest: list[str]) -> int:
     """Say what is wrong with this machine and which command mends it."""
     return run([script("lmcore"), "doctor", *rest])
@@ -105,6 +110,8 @@ def checks(lax: bool = False) -> dict[str, list[str]]:
         "imports": ["lint-imports"],
         "tests": ["pytest", "-q", "-n", "2", "--dist", "loadscope", "tests"],
         "notebooks": ["lmcore", "notebooks", "check"] + ["--lax"] * lax,
+        "labs": ["lmcore", "labs", "check"],
+        "nbgrader": ["python", "-m", "lmcore.course.labs.nbgrader_job"],
     }
 
 
@@ -113,6 +120,7 @@ COMMANDS = {
     "lab": (lab, {"course"}, True),
     "test": (test, {"course", "dev"}, False),
     "notebooks": (notebooks, {"course", "dev"}, True),
+    "labs": (labs, {"course", "dev"}, True),
     "author": (author, {"course", "dev"}, True),
     "bench": (bench, {"course", "bench"}, True),
     "doctor": (doctor, {"course"}, True),
