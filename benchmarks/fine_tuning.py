@@ -2,7 +2,8 @@
 
 The task: is a sentence from a film review positive? 3,000 sentences to learn from (of
 the 7,070 there are: a core has its limits), 1,000 to choose on (learning rate, epoch),
-2,000 that are read once for each finished run. The encoder: all-MiniLM-L6-v2, 22.6 million weights.
+2,000 that are read once for each finished run. The encoder: all-MiniLM-L6-v2, 22.6
+million weights.
 
     python benchmarks/fine_tuning.py
 

@@ -14,8 +14,8 @@ test sentences are read once for each finished run.
 
     python benchmarks/pretraining_objectives.py
 
-About three quarters of an hour on one core of a CPU that multiplies in bfloat16; interrupted,
-it goes on with the next run. Writes results/pretraining_objectives.json.
+About three quarters of an hour on one core of a CPU that multiplies in bfloat16;
+interrupted, it goes on with the next run. Writes results/pretraining_objectives.json.
 
 References: the objectives' files in lmcore/objectives. A comparison of this kind, much
 larger: Raffel et al., 2020, section 3.3.
