@@ -62,10 +62,13 @@ def install(root: Path) -> Path:
     if done.exists():
         return python
     started = time.monotonic()
-    subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-    command = [str(python), "-m", "pip", "install", "--quiet"]
-    command += ["-c", str(root / "constraints.txt"), "nbgrader"]
-    subprocess.run(command, check=True)
+    venv = [sys.executable, "-m", "venv", "--clear", str(folder)]
+    pip = [str(python), "-m", "pip", "install", "--quiet"]
+    pip += ["-c", str(root / "constraints.txt"), "nbgrader"]
+    for command in (venv, pip):
+        answer = subprocess.run(command, capture_output=True, text=True)
+        if answer.returncode:
+            raise RuntimeError(f"{' '.join(command)} failed:\n{answer.stderr[-3000:]}")
     inside = "import sysconfig; print(sysconfig.get_path('purelib'))"
     answer = subprocess.run(
         [str(python), "-c", inside], check=True, capture_output=True, text=True
