@@ -135,7 +135,10 @@ def load_encoder(name: str):
         tokenizer = WordPieceTokenizer.from_vocab(folder / "vocab.txt")
         model = load_checkpoint(folder)
     else:
-        model, tokenizer = load_bert_files(folder)
+        try:
+            model, tokenizer = load_bert_files(folder)
+        except ValueError as error:
+            raise ValueError(f"model={name!r}: must hold an encoder; {error}") from None
     encoder = model.bert if isinstance(model, BertForPretraining) else model
     rule = "hold a BERT or DistilBERT"
     require(isinstance(encoder, Bert), "model", name, rule)

@@ -97,7 +97,7 @@ def read_lines(stream: BinaryIO, source: str) -> Iterator[str]:
     if n_texts == 0:
         raise ValueError(f"{source}: must hold a text")
     if n_empty:
-        typer.echo(f"{source}: left out {n_empty} empty lines", err=True)
+        typer.echo(f"{source}: empty lines left out: {n_empty}", err=True)
 
 
 def as_line(text: str, names: Iterable[str], probs: list[float], as_json: bool) -> str:

@@ -11,9 +11,9 @@ DTYPES = ("float32", "bfloat16", "auto")
 # A head alone starts from nothing and may run; published weights may only stroll.
 DEFAULTS = {
     "head": {"lr": 3e-3, "epochs": 30},
-    "last": {"lr": 2e-4, "epochs": 4},
+    "last": {"lr": 2e-4, "epochs": 6},
     "all": {"lr": 1e-4, "epochs": 4},
-    "lora": {"lr": 1e-3, "epochs": 4},
+    "lora": {"lr": 1e-3, "epochs": 6},
 }
 
 

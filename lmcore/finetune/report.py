@@ -169,7 +169,7 @@ def warnings(report: dict[str, Any]) -> list[str]:
             f"No test text has the label {', '.join(map(code, absent))}: its F1 counts "
             "as 0 in the macro mean."
         )
-    return [f"**Note.** {text}" for text in found]
+    return found
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
