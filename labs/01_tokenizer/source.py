@@ -347,7 +347,7 @@ plt.show()
 print(f"the course's own: {lab.checks.course_figure():.3f} bytes per token")
 
 
-# %% task="cut" tags=["experiment"]
+# %% task="cut"
 ### BEGIN SOLUTION
 def make_vocabulary(text):
     """Take what BPE learns in 1,024 merges."""
@@ -386,7 +386,7 @@ def cut(text, vocabulary):
 ### END SOLUTION
 
 
-# %% check="cut" tags=["experiment"]
+# %% check="cut"
 check(cut)
 
 # %%

@@ -34,6 +34,7 @@ from lmcore.course.labs.submission import (
     task_cells,
 )
 
+STRETCH_TIMES = 6  # a stretch task may take a minute where others may take 10 s
 PRINTED = 2**20  # characters; who prints more is told so
 
 
@@ -127,7 +128,7 @@ class Grader:
         one = self.lab.tasks[name]
         student = Student(session.ask, result.name, name)
         student.rng.seed(seed_of(self.lab.name, self.secret, result.student, name))
-        session.begin_task()
+        session.begin_task(STRETCH_TIMES if one.stretch else 1)
         try:
             return run_task(one, student)
         except ProcessEnded as ended:

@@ -85,8 +85,13 @@ class StudentProcess:
         threading.Thread(target=self._read_answers, daemon=True).start()
         self.begin()
 
-    def begin(self) -> None:
-        """Start counting time afresh: a new task, or a new cell."""
+    def begin(self, times: float = 1.0) -> None:
+        """Start counting time afresh: a new task, or a new cell.
+
+        Args:
+            times: How many times the usual seconds it may take.
+        """
+        self._seconds = times * self.limits.seconds
         self._begun = time.monotonic()
         self._asleep = 0.0
         self._used_before = self._usage()[0]
@@ -146,7 +151,7 @@ class StudentProcess:
 
     def _hold_limits(self) -> None:
         cpu, resident, asleep = self._usage()
-        seconds = self.limits.seconds
+        seconds = self._seconds
         self._asleep += POLL * asleep
         if cpu - self._used_before > seconds:
             self._end(f"took longer than {seconds:g} s: is there a loop without end?")

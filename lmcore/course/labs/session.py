@@ -33,6 +33,7 @@ class Session:
     printed: int = 0
     kept: bool = False
     _process: StudentProcess | None = None
+    _times: float = 1.0
     _left_out: set[int] = field(default_factory=set)
 
     def __enter__(self) -> Self:
@@ -71,12 +72,13 @@ class Session:
             if len(self._left_out) > MOST_RESTARTS:
                 raise ProcessEnded("could not be run: too many of its cells end it")
             self._process = self._run_cells()
-        self._process.begin()
+        self._process.begin(self._times)
 
-    def begin_task(self) -> None:
-        """Give the next task its own time."""
+    def begin_task(self, times: float = 1.0) -> None:
+        """Give the next task its own time: so many times the usual seconds."""
+        self._times = times
         if self._process is not None:
-            self._process.begin()
+            self._process.begin(times)
 
     def stop(self) -> None:
         """End the process."""
