@@ -13,7 +13,7 @@ DEFAULTS = {
     "head": {"lr": 3e-3, "epochs": 30},
     "last": {"lr": 2e-4, "epochs": 6},
     "all": {"lr": 1e-4, "epochs": 4},
-    "lora": {"lr": 1e-3, "epochs": 6},
+    "lora": {"lr": 1e-3, "epochs": 10},
 }
 
 
