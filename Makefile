@@ -1,9 +1,12 @@
 # Thin aliases of run.py, for those who have make: make lab, make test.
 PYTHON ?= python3
 
-.PHONY: lab test notebooks author bench doctor
+.PHONY: lab test notebooks labs author bench doctor
 lab test author bench doctor:
 	$(PYTHON) run.py $@ $(ARGS)
 
 notebooks:  # make notebooks ARGS="build 03"
 	$(PYTHON) run.py notebooks $(or $(ARGS),check)
+
+labs:  # make labs ARGS="build 01"
+	$(PYTHON) run.py labs $(or $(ARGS),check)

@@ -115,6 +115,7 @@ def run(python: Path, folder: Path, command: str, name: str) -> None:
         RuntimeError: If it fails; the message has the end of what it printed.
     """
     environment = os.environ | {
+        "PATH": os.pathsep.join([str(python.parent), os.environ.get("PATH", "")]),
         "LMCORE_DEVICE": "cpu",
         "JUPYTER_PLATFORM_DIRS": "1",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
