@@ -190,7 +190,7 @@ def _runs_whole(lab: Lab, proof: Proof) -> None:
     notebook = solved_notebook(lab)
     chapter = Chapter(lab.folder, lab.name)
     try:
-        run = execute(notebook, chapter, threads=1, timeout=300)
+        run = execute(notebook, chapter, threads=1, timeout=1200)
     except BuildError as error:
         proof.problems.append(f"the solved notebook does not run: {error}")
         return
