@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from lmcore.course.labs import Student, Written, task
+from lmcore.course.labs import Raised, Student, Written, task
 from lmcore.course.labs.compare import kind_of, same
 from lmcore.course.labs.serving import describe_error
 
@@ -276,7 +276,9 @@ def hold_operation(
     words = ", ".join([letters[i] for i in uses] + ["targets"] * len(extra))
     call = student.called = f"{op}({words}) with {' and '.join(shapes)}"
     if "other" in got:
-        missing = " (is there a `return`?)" if got["other"] is None else ""
+        missing = " (is there a `return`?)"
+        if got["other"] is not None:
+            missing = ": put it into a Tensor(..., parents=(...))"
         student.fail(f"expected a Tensor, got {kind_of(got['other'])}{missing}")
     if "error" in got:
         _explain_error(student, got, op)
@@ -351,11 +353,22 @@ def _explain_error(student: Student, got: dict[str, Any], op: str) -> NoReturn:
             "the shapes do not fit, so a transpose is missing or stands at the wrong "
             "factor: a.grad is (N, D), b.grad (D, M), and what arrives (N, M)"
         )
-    elif back and "broadcast" in error["message"]:
+    elif back and error["error"] == "ValueError" and "broadcast" in error["message"]:
         cause = (
             "broadcasting repeated this parent, so what arrives must be summed back to "
             "its shape: undo_broadcast"
         )
+    elif error["error"] == "RecursionError":
+        cause = (
+            "`*`, `+` and `@` of Tensors call your own functions again; compute with the "
+            "arrays, a.data and b.data"
+        )
+    elif "unsupported operand" in error["message"] and "Tensor" in error["message"]:
+        cause = "gradients are arrays: multiply them with b.data, not with b"
+    elif "push()" in error["message"] and "argument" in error["message"]:
+        cause = "`push` takes no arguments; it reads out.grad"
+    elif "'NoneType' object is not callable" in error["message"]:
+        cause = "`out.push = push` keeps the function; with `push()` it is called"
     elif error["error"] == "IndexError" and op == "cross_entropy":
         cause = "classes count from 0, as columns do: do not shift the targets"
     student.fail(text + (f"\nLikely cause: {cause}" if cause else ""))
@@ -397,8 +410,16 @@ def check_undo_broadcast(student: Student) -> None:
     ]
     for given, shape in cases:
         g = rng.integers(1, 10, given).astype(float)
-        got = student.call("undo_broadcast", g, shape)
+        got = student.call("undo_broadcast", g, shape, raises=True)
         student.called = f"undo_broadcast(g, {shape}) with g of shape {given}"
+        if isinstance(got, Raised):
+            text = f"raised {got.type_name}: {got.message}"
+            if "reshape" in text or "broadcast" in text or "remapping" in text:
+                text += (
+                    "\nLikely cause: g is larger than the result: entries must be summed. "
+                    "reshape and broadcast_to do not sum"
+                )
+            student.fail(text)
         expected = torch.tensor(g).sum_to_size(shape).numpy()
         if isinstance(got, int | float) and shape == ():
             got = np.array(float(got))  # what NumPy's own sum gives for no axes
@@ -407,6 +428,12 @@ def check_undo_broadcast(student: Student) -> None:
             got,
             expected,
             causes={
+                "axes at the left that the shape does not have must go, not stay with "
+                "size 1: no keepdims for these": (
+                    lambda got, e=expected: (
+                        got.ndim > e.ndim and same(got.ravel(), e.ravel())
+                    )
+                ),
                 "a sum over an axis of size 1 must keep the axis: keepdims=True": (
                     lambda got, e=expected: (
                         got.shape != e.shape and same(got.ravel(), e.ravel())
@@ -627,7 +654,7 @@ def check_backward(student: Student) -> None:
     """Graphs that are made by the check: order, reuse, depth, two calls."""
     rng = _numbers(student)
     plans = [random_plan(rng) for _ in range(4)]
-    _hold_sweep(student, "x → a → root", [CHAIN])
+    _hold_sweep(student, "the graph a → b → c", [CHAIN])
     _hold_sweep(student, "the graph a → b → c → d with b → d", [SHORT_CUT])
     _hold_sweep(student, "the graph a → b → c → d with b → d", [SHORT_CUT_TURNED])
     _hold_sweep(student, "a node added to itself, 12 times in a row", [DOUBLED])
@@ -643,6 +670,11 @@ def _hold_sweep(
     student: Student, words: str, plans: list[list], sweeps: int = 1
 ) -> None:
     """Hold ``backward`` against torch on some graphs."""
+    named = len(plans[-1]) <= 4
+
+    def name(i: int) -> str:
+        return "abcd"[i] if named else f"number {i} (the leaf is 0)"
+
     got = student.probe(probe_backward, plans, sweeps)
     student.called = f"backward(root), {words}"
     if "twice" in got:
@@ -654,7 +686,7 @@ def _hold_sweep(
                 "made once, when the function is defined"
             )
         student.fail(
-            f"node {i} pushed twice\nLikely cause: it is met on several paths; "
+            f"node {name(i)} pushed twice\nLikely cause: it is met on several paths; "
             "keep a set of the nodes that are already in your list"
         )
     if "error" in got:
@@ -683,7 +715,9 @@ def _hold_sweep(
         )
     if len(order) < last:
         missing = min(set(range(1, last + 1)) - set(order))
-        student.fail(f"{len(order)} of {last} nodes pushed; node {missing} never did")
+        student.fail(
+            f"{len(order)} of {last} nodes pushed; node {name(missing)} never did"
+        )
     student.demand(
         got["seed"].any(),
         "all gradients are 0\nLikely cause: the sweep must start with 1 in root.grad, "
@@ -694,7 +728,7 @@ def _hold_sweep(
         for node, _ in parents:
             if node and place[node] < place[user]:
                 student.fail(
-                    f"node {node} pushed before node {user}, which uses it, so its "
+                    f"node {name(node)} pushed before node {name(user)}, which uses it, so its "
                     "gradient was not complete\nLikely cause: the order. "
                     + (
                         "Parents came first; go through the list from its end"

@@ -125,13 +125,49 @@ def undo_broadcast(g, shape):
     Mutant(
         "reshape",
         task="undo_broadcast",
-        says="cannot reshape",
+        says="reshape and broadcast_to do not sum",
         code="""
 def undo_broadcast(g, shape):
     return g.reshape(shape)
 """,
     ),
+    Mutant(
+        "keepdims for every axis",
+        task="undo_broadcast",
+        says="no keepdims for these",
+        code="""
+def undo_broadcast(g, shape):
+    k = g.ndim - len(shape)
+    ones = tuple(i + k for i, size in enumerate(shape) if size == 1)
+    return g.sum(axis=tuple(range(k)) + ones, keepdims=True)
+""",
+    ),
     # --------------------------------------------------------------------- mul
+    Mutant(
+        "tensors for arrays",
+        task="mul",
+        says="compute with the arrays",
+        code=ADD
+        + """
+def mul(a, b):
+    return a * b
+""",
+    ),
+    Mutant(
+        "a gradient times a tensor",
+        task="mul",
+        says="not with b",
+        code=ADD
+        + """
+def mul(a, b):
+    out = Tensor(a.data * b.data, parents=(a, b))
+    def push():
+        a.grad += undo_broadcast(out.grad * b, a.data.shape)
+        b.grad += undo_broadcast(out.grad * a, b.data.shape)
+    out.push = push
+    return out
+""",
+    ),
     Mutant(
         "= for +=",
         task="mul",
@@ -250,7 +286,7 @@ def mul(a, b):
     Mutant(
         "push is called instead of kept",
         task="mul",
-        says="TypeError: 'NoneType' object is not callable",
+        says="keeps the function; with `push()` it is called",
         code=ADD
         + """
 def mul(a, b):

@@ -1,9 +1,10 @@
 # %% [markdown]
 # # Lab 3 · Build an autograd engine, and train a network with it
 #
-# **Goal.** You write an engine that gives the gradient of whatever you compute: arrays,
-# broadcasting and shared values included. With it you train a network that reads
-# handwritten digits, and you measure how far a gradient check can be trusted.
+# **Goal.** You write an engine for automatic differentiation (自动微分): it gives the
+# gradient (梯度) of whatever you compute, broadcasting and shared values included. With it
+# you train a network that reads handwritten digits, and you measure how far a gradient
+# check can be trusted.
 #
 # **Time.** 60–120 minutes. All of it runs in under 20 seconds.
 #
@@ -295,7 +296,7 @@ check(backward)
 # ## Task 5 · Cross-entropy from logits (4 points)
 #
 # A classifier gives each example a row of logits $\mathbf{z}$, one for each class. With
-# $y$ the right class, the loss of a row is
+# $y$ the right class, the cross-entropy (交叉熵) of a row is
 #
 # $$L = -\log p_y \quad\text{with}\quad p_j = \frac{e^{z_j}}{\sum_k e^{z_k}},
 # \qquad \frac{\partial L}{\partial z_j} = p_j - [j = y].$$
@@ -431,7 +432,8 @@ print(f"{np.mean(losses[-45:]):.3f} in the last; {right.mean():.1%} of 360 right
 # %% [markdown]
 # ## Task 7 · Measure: how far can a gradient check be trusted? (4 points)
 #
-# A gradient check nudges each parameter by $h$ and looks at the loss. There are two ways:
+# A gradient check (梯度检验) nudges each parameter by $h$ and looks at the loss. There are
+# two ways:
 #
 # $$\text{one-sided:}\quad \frac{L(\theta + h) - L(\theta)}{h}, \qquad
 # \text{central:}\quad \frac{L(\theta + h) - L(\theta - h)}{2h}.$$
