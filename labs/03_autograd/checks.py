@@ -1158,15 +1158,12 @@ analysis = Written(
     "analysis",
     points=6,
     rubric=(
-        "2 points: gives both factors from the own table (about 100 and about 10,000) "
-        "and traces them to the first term that Taylor's series leaves over (h, and h² "
-        "because the even terms cancel).",
-        "2 points: rounding error of the loss, about 1e-16, is divided by h; names the "
-        "best step of each method (about 1e-7 or 1e-9, and about 1e-5) with its error.",
-        "2 points: two mistakes outside the gradient of the loss, with the reason: "
-        "gradients not emptied between steps, the step's sign or rate, targets that are "
-        "wrong in the loss itself (the check differentiates that very loss), a bad start "
-        "or saturated units, inputs near a kink that the check did not visit.",
+        "2 points: gives both factors from the own table, and traces each to the first "
+        "term that Taylor's series leaves over.",
+        "2 points: names what grows as h falls, and why it is divided by h; gives the "
+        "best step of each method with its error.",
+        "2 points: two mistakes, one point each, with the reason why a check of this "
+        "very loss, in one sweep, cannot see them.",
     ),
 )
 
