@@ -2,7 +2,8 @@
 
 The reference is lmcore's own activations, and NumPy where a line of it is enough. A
 student may read this file: it holds inputs, common mistakes and hints, and no solution.
-The grader runs its own copy, with inputs drawn from a secret.
+The grader runs its own copy, with inputs drawn from a secret. torch and scikit-learn are
+imported where they are used: the student's process loads this file too, and needs neither.
 """
 
 import linecache
@@ -14,10 +15,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from sklearn.datasets import load_digits
 
-from lmcore import activations
 from lmcore.course.labs import Student, Written, task
 
 LAB = "02_activations"
@@ -26,41 +24,45 @@ KINDS = ("sigmoid", "tanh", "relu")
 # ------------------------------------------------------------------- the reference
 
 
-def course(function: Callable, *arrays: np.ndarray, **kwargs: Any) -> np.ndarray:
-    """One of lmcore's functions of tensors, for arrays."""
-    tensors = [torch.from_numpy(np.asarray(a, dtype=np.float64)) for a in arrays]
-    return function(*tensors, **kwargs).numpy()
+def course(function: str, x: np.ndarray, **kwargs: Any) -> np.ndarray:
+    """One of the functions of ``lmcore.activations``, for an array."""
+    import torch
+
+    from lmcore import activations
+
+    tensor = torch.from_numpy(np.asarray(x, dtype=np.float64))
+    return getattr(activations, function)(tensor, **kwargs).numpy()
 
 
 def true_activation(z: np.ndarray, kind: str) -> np.ndarray:
     """lmcore's activation of that name."""
-    return course(activations.ACTIVATIONS[kind].function, z)
+    return course(kind, z)
 
 
 def true_slope(z: np.ndarray, kind: str) -> np.ndarray:
     """lmcore's derivative of it."""
-    return course(activations.ACTIVATIONS[kind].derivative, z)
+    return course(f"{kind}_derivative", z)
 
 
 def true_log_softmax(z: np.ndarray, axis: int) -> np.ndarray:
     """lmcore's log-softmax."""
-    return course(activations.log_softmax, z, dim=axis)
+    return course("log_softmax", z, dim=axis)
 
 
 def true_variance(n_in: int, n_out: int, scheme: str) -> float:
     """The variance of a layer's first weights."""
     if scheme == "small":
         return 0.01**2
-    return 1 / np.mean([n_in, n_out]) if scheme == "xavier" else 1 / (n_in * 0.5)
+    return 1 / (0.5 * n_in + (0.5 * n_out if scheme == "xavier" else 0))
 
 
 # --------------------------------------------------------------- inputs and helpers
 
 
 def normals(rng: Random, *shape: int, scale: float = 1.0) -> np.ndarray:
-    """Normal numbers from a seed that ``rng`` gives."""
+    """Normal numbers from a seed that ``rng`` gives, short enough for a message."""
     draws = np.random.default_rng(rng.getrandbits(31)).standard_normal(shape)
-    return draws * scale
+    return np.round(draws * scale, 2)
 
 
 def as_floats(got: Any) -> Any:
@@ -85,6 +87,9 @@ def warnings_of(names: dict, function: str, *args: Any) -> list[list[str]]:
         for w in caught
         if issubclass(w.category, RuntimeWarning)
     ]
+
+
+NO_RETURN = {"nothing was given back: does every way through it `return`?": None}
 
 
 def demand_no_warning(student: Student, advice: str, *args: Any) -> None:
@@ -123,7 +128,7 @@ def check_sigmoid(student: Student) -> None:
         np.array([-2, 0, 1]),
         normals(rng, 2, 3, scale=3.0),
         np.array([-1000.0, -30.0, 30.0, 1000.0]),
-        np.array([-1.0, 1.0]) * rng.uniform(710, 5000),
+        np.array([-1.0, 1.0]) * rng.randint(710, 5000),
     ]
     for x in cases:
         got = student.call("sigmoid", x)
@@ -131,14 +136,15 @@ def check_sigmoid(student: Student) -> None:
         student.expect(
             as_floats(got),
             expected,
-            causes={
+            causes=NO_RETURN
+            | {
                 "e to the power of a large number overflows, and infinity / infinity is "
                 "NaN; take e only to powers that are at most 0": has_nan,
                 "the result has taken over the ints of x, so 0.88 became 0; "
                 "np.zeros_like(x) and x.copy() do that": np.trunc(expected),
                 "the sign of the exponent: this is sigmoid(-x)": 1 - expected,
                 "the brackets: this is 1 / 1 + e^-x": lambda got, x=x: np.allclose(
-                    got, 1 + np.exp(-x)
+                    got, 1 + np.exp(-np.clip(x, -50, 50))
                 ),
                 "this is softmax: e^x divided by the sum over all of x": (
                     lambda got, x=x: np.allclose(got, np.exp(true_log_softmax(x, -1)))
@@ -167,9 +173,9 @@ def _gelu(x: np.ndarray, inner: np.ndarray) -> np.ndarray:
 
 def _gelu_mistakes(x: np.ndarray, approximate: bool) -> dict[str, Any]:
     """What usual slips lead to."""
-    erf = course(torch.erf, x)
-    right = course(activations.gelu_tanh if approximate else activations.gelu, x)
-    other = course(activations.gelu if approximate else activations.gelu_tanh, x)
+    forms = course("gelu", x), course("gelu_tanh", x)
+    right, other = forms[approximate], forms[not approximate]
+    erf = 2 * course("normal_cdf", math.sqrt(2) * x) - 1
     root = math.sqrt(2 / math.pi)
     sizes = {
         "sqrt(2) / pi instead of sqrt(2 / pi)": (math.sqrt(2) / math.pi, 3, 0.044715),
@@ -183,7 +189,7 @@ def _gelu_mistakes(x: np.ndarray, approximate: bool) -> dict[str, Any]:
         for name, (factor, power, share) in sizes.items()
     }
     outside = np.tanh(root * x + 0.044715 * x**3)
-    return {
+    return NO_RETURN | {
         "approximate=False wants the form with erf, True the one with tanh": other,
         "erf of x / sqrt(2) is wanted, not of x": _gelu(x, erf),
         **slips,
@@ -220,10 +226,9 @@ def check_gelu(student: Student) -> None:
     ]
     for x in xs:
         for approximate in (False, True):
-            function = activations.gelu_tanh if approximate else activations.gelu
             student.expect(
                 student.call("gelu", x, approximate),
-                course(function, x),
+                course("gelu_tanh" if approximate else "gelu", x),
                 causes=_gelu_mistakes(x, approximate),
                 rtol=1e-6,
                 atol=1e-9,
@@ -235,7 +240,7 @@ def check_gelu(student: Student) -> None:
 
 def _slope_mistakes(z: np.ndarray, kind: str) -> dict[str, Any]:
     y, right = true_activation(z, kind), true_slope(z, kind)
-    causes: dict[str, Any] = {
+    causes: dict[str, Any] = NO_RETURN | {
         "this is the activation itself, not its derivative": y,
         "minus the derivative": lambda got: np.allclose(got, -right),
     }
@@ -310,20 +315,28 @@ def _log_softmax_mistakes(z: np.ndarray, axis: int) -> dict[str, Any]:
         return any(np.allclose(got, other) for other in others)
 
     def lost_axis(got: np.ndarray) -> bool:
+        largest, kept = z.max(axis=axis), z.max(axis=axis, keepdims=True)
         with np.errstate(all="ignore"):
-            total = np.log(np.exp(z - z.max()).sum(axis=axis)) + z.max()
-            largest = z.max(axis=axis)
-            parts = [total, largest + np.log(np.exp(z - largest).sum(axis=axis))]
-        return any(np.allclose(got, z - part) for part in parts)
+            log_sum = np.log(np.exp(z - kept).sum(axis=axis))
+            usual = [
+                z - largest - log_sum,
+                z - kept - log_sum,
+                z - largest - np.log(np.exp(z - largest).sum(axis=axis)),
+                true_log_softmax(z - largest, axis),
+            ]
+        return any(np.allclose(got, wrong) for wrong in usual)
 
     def no_logarithm(got: np.ndarray) -> bool:
-        total = np.exp(z - z.max()).sum(axis=axis, keepdims=True) * np.exp(z.max())
-        return np.allclose(got, z - total)
+        shift = z.max(axis=axis, keepdims=True)
+        with np.errstate(all="ignore"):
+            log_sum = (z - right).max(axis=axis, keepdims=True)
+            sums = [np.log(z - got), np.log(z - shift - got) + shift]
+        return any(np.allclose(one, log_sum) for one in sums)
 
-    return {
+    return NO_RETURN | {
         "NaN: infinity / infinity or infinity - infinity; subtract the largest score "
         "of the axis before you take e": has_nan,
-        "-infinity where a finite number belongs: a probability became 0 before the "
+        "infinity where a finite number belongs: a probability became 0 before the "
         "logarithm, or the exponentials overflowed. Subtract the largest score of the "
         "same axis (not of the whole array), and do not take the log of softmax": (
             lambda got: np.isinf(got[np.isfinite(right)]).any()
@@ -331,6 +344,10 @@ def _log_softmax_mistakes(z: np.ndarray, axis: int) -> dict[str, Any]:
         f"the sum runs over the wrong axis: axis={axis} is wanted": other_axis,
         "the sum lost its axis and was subtracted from the wrong rows: keepdims": (
             lost_axis
+        ),
+        "small probabilities have a floor: no constant belongs into the logarithm; do "
+        "not take the log of softmax": (
+            lambda got: right.min() < -500 < -100 < got.min()
         ),
         "this is softmax; its logarithm is wanted": np.exp(right),
         "the logarithm of the sum is missing": no_logarithm,
@@ -355,7 +372,7 @@ def _log_softmax_mistakes(z: np.ndarray, axis: int) -> dict[str, Any]:
 def check_log_softmax(student: Student) -> None:
     """Both axes of a small array, levels far apart, −∞, three axes."""
     rng = student.rng
-    level = rng.uniform(1000, 3000)
+    level = rng.randint(1000, 3000)
     far = normals(rng, 2, 3) + np.array([[-level], [level]])
     masked = np.array([[1.0, -math.inf, 2.0], [-math.inf, 0.0, -math.inf]])
     cases = [
@@ -433,6 +450,7 @@ def check_gain(student: Student) -> None:
                 "the sum of squares grows with the sample; take the mean": (
                     float(np.sum(x**2)) ** -0.5
                 ),
+                "the gain depends on f; this is ReLU's": math.sqrt(2),
                 "f was not applied": lambda got, which=which: (
                     which != "z" and math.isclose(got, 1.0, rel_tol=0.003)
                 ),
@@ -540,6 +558,12 @@ def check_spread(student: Student) -> None:
     for x, weights, kind in cases:
         got = student.call("spread", x, weights, kind)
         got = got.tolist() if isinstance(got, np.ndarray) and got.ndim == 1 else got
+        sizes = " → ".join(
+            str(n) for n in [len(weights[0]), *(W.shape[1] for W in weights)]
+        )
+        student.called = (
+            f"spread(x, weights, {kind!r}), {len(x)} examples, {sizes} units"
+        )
         by_unit = records(x, weights, kind, lambda z: z.std(axis=0).mean())
         causes: dict[str, Any] = {
             "this divides by N - 1; by N is wanted": records(
@@ -592,7 +616,8 @@ def check_count_dead(student: Student) -> None:
             [-2.0, 1.0, -1.0, -1.0, -4.0, 1.0, 2.0],
         ]
     )
-    cases = [small, np.array([[0.0, 0.0]]), np.array([[1.0, -1.0]])]
+    tiny = np.array([[-1.0, 0.0, -2.0, 3.0], [-2.0, 0.0, -1.0, 4.0]])
+    cases = [tiny, small, np.array([[0.0, 0.0]]), np.array([[1.0, -1.0]])]
     for _ in range(4):
         z = normals(rng, rng.randint(3, 6), rng.randint(7, 12))
         z[:, :3] = -np.abs(z[:, :3])
@@ -601,7 +626,7 @@ def check_count_dead(student: Student) -> None:
     for z in cases:
         silent = z <= 0
         got = student.call("count_dead", z)
-        if isinstance(got, float) and got == int(got):
+        if isinstance(got, float) and got.is_integer():
             got = int(got)
         causes = {
             "a pre-activation of exactly 0 is silent too: <= and not <": int(
@@ -645,6 +670,8 @@ class Digits(NamedTuple):
 
 def split_digits(seed: int) -> Digits:
     """1,200 digits to train on and 597 held out, chosen by a seed."""
+    from sklearn.datasets import load_digits
+
     x, y = load_digits(return_X_y=True)
     x = (x - x.mean()) / x.std()
     order = np.random.default_rng(seed).permutation(len(x))
@@ -708,7 +735,25 @@ def train_network(
     return 100 * float((guesses == digits.y_test).mean())
 
 
-TRUE_FUNCTIONS = (true_activation, true_slope, true_log_softmax)
+@lru_cache
+def true_functions() -> tuple[Callable, Callable, Callable]:
+    """torch's own kernels for the training: activation, slope, log-softmax."""
+    import torch
+
+    def activate(z: np.ndarray, kind: str) -> np.ndarray:
+        return getattr(torch, kind)(torch.from_numpy(z)).numpy()
+
+    def slope(z: np.ndarray, kind: str) -> np.ndarray:
+        y = getattr(torch, kind)(torch.from_numpy(z))
+        if kind == "relu":
+            return torch.ops.aten.threshold_backward(torch.ones_like(y), y, 0).numpy()
+        backward = getattr(torch.ops.aten, f"{kind}_backward")
+        return backward(torch.ones_like(y), y).numpy()
+
+    def log_softmax(z: np.ndarray, axis: int) -> np.ndarray:
+        return torch.log_softmax(torch.from_numpy(z), axis).numpy()
+
+    return activate, slope, log_softmax
 
 
 @lru_cache
@@ -725,7 +770,7 @@ def true_table(name: str) -> dict[str, dict[int, float]]:
                 draws = standard_draws(name, sizes, seed)
                 weights = [W * true_variance(*W.shape, scheme) ** 0.5 for W in draws]
                 figures.append(
-                    train_network(digits, weights, kind, TRUE_FUNCTIONS, seed)
+                    train_network(digits, weights, kind, true_functions(), seed)
                 )
             row[depth] = sum(figures) / len(figures)
     return found
@@ -814,7 +859,7 @@ def course_figure() -> float:
         draws = standard_draws("the course", STRETCH_SIZES, seed)
         weights = [W * true_variance(*W.shape, "he") ** 0.5 for W in draws]
         figures.append(
-            train_network(stretch_digits(), weights, "relu", TRUE_FUNCTIONS, seed)
+            train_network(stretch_digits(), weights, "relu", true_functions(), seed)
         )
     return sum(figures) / len(figures)
 
@@ -857,7 +902,7 @@ def check_deep_start(student: Student) -> float:
         firsts.append(weights[0].tobytes())
         with np.errstate(all="ignore"):  # it may blow up: then the figure says so
             figures.append(
-                train_network(digits, weights, got["kind"], TRUE_FUNCTIONS, seed, lr)
+                train_network(digits, weights, got["kind"], true_functions(), seed, lr)
             )
     student.demand(len(set(firsts)) == len(SEEDS), "each seed must give other weights")
     return sum(figures) / len(figures)

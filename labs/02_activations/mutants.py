@@ -248,7 +248,7 @@ def slope(z, kind):
     Mutant(
         "no return for relu",
         task="slope",
-        says="is there a `return`?",
+        says="does every way through it `return`",
         code="""
 def slope(z, kind):
     if kind == "sigmoid":
@@ -357,7 +357,7 @@ def log_softmax(z, axis):
     Mutant(
         "a small number against log 0",
         task="log_softmax",
-        says="got -27.6",
+        says="have a floor",
         code="""
 def log_softmax(z, axis):
     e = np.exp(z - z.max(axis=axis, keepdims=True))
@@ -414,7 +414,7 @@ def gain(f, z):
     Mutant(
         "He's gain for everything",
         task="gain",
-        says="f(z) = z",
+        says="the gain depends on f",
         code="""
 def gain(f, z):
     return math.sqrt(2)
@@ -575,7 +575,7 @@ def spread(x, weights, kind):
     Mutant(
         "every layer gets x",
         task="spread",
-        says="in the line `stds.append(float((x @ W).std()))`",
+        says="in the line `h = activate(x @ W, kind)`",
         code="""
 def spread(x, weights, kind):
     stds = []

@@ -268,7 +268,9 @@ check(init_std)
 # its own matrix. `spread(x, weights, kind)` gives the standard deviation of each layer's
 # pre-activations $z$, a list of floats, one for each layer. Take it over all the numbers
 # of the layer at once (all examples, all units), and divide by their number $N$, not by
-# $N - 1$.
+# $N - 1$. For `x = [[1, 2], [0, -1], [3, 1]]` and the two matrices
+# `[[1, -1, 0.5], [0, 2, 1]]` and `[[1, 2], [-1, 1], [2, 0]]` (as arrays of floats) ReLU has
+# `[1.8375, 2.9814]`.
 
 
 # %% task="spread"
@@ -297,7 +299,8 @@ check(spread)
 # %% [markdown]
 # A unit of ReLUs is **dead** (死亡) on a set of examples if its pre-activation is at most
 # 0 on every one of them: it hands on nothing and, with slope 0, learns nothing.
-# `count_dead(z)` counts such units. A row of `z` is an example, a column a unit.
+# `count_dead(z)` counts such units. A row of `z` is an example, a column a unit:
+# `count_dead(np.array([[-1.0, 0.0, 2.0], [-2.0, -1.0, -1.0]]))` is 2.
 
 
 # %% task="count_dead"
