@@ -53,7 +53,7 @@ TABLE = (
             5_416_192,
             "f393d09d07ea4d0e19957838046b3601ad09e0a5bd1c5ad0454240eacff393be",
         ),
-        chapters=(1, 2, 5, 6, 7, 9),
+        chapters=(1, 2, 5, 6, 7, 9, 10, 11),
     ),
     Asset(
         name="sanguo",
@@ -91,6 +91,7 @@ TABLE = (
             9_839_794,
             "66f90ca618551e0bc0dccf0c69d8042fb0083cae099b70d8c4fa3aaea0deab64",
         ),
+        chapters=(10, 11),
     ),
     # --- tokenizers
     Asset(
@@ -132,7 +133,7 @@ TABLE = (
         licence="Apache-2.0",
         members=_FILES["minilm"],
         archive=MINILM,
-        chapters=(7,),
+        chapters=(7, 10, 13, 14),
     ),
     Asset(
         name="smollm2",
@@ -185,7 +186,7 @@ TABLE = (
             23_260_095,
             "a3f5b626da5518e79a479140361c663089fe7998df8ba52d56e1ded71ac5bdf5",
         ),
-        chapters=(5, 7),
+        chapters=(5, 7, 10, 13),
     ),
     Asset(
         name="movie-sentences",
@@ -214,6 +215,7 @@ TABLE = (
             37_609_458,
             "c92accd025b70dd16706a10690f556ac9204bb6189f7dc68ece5c207c9bc27d8",
         ),
+        chapters=(13,),
     ),
     Asset(
         name="mnist",
