@@ -3,7 +3,7 @@
 #
 # **Question.** A text can be cut, hidden or shuffled in many ways before a model has to give it back. What does each way ask, and how can anyone tell which is best?
 #
-# **Prerequisites.** [08 The Transformer](08_transformer.ipynb): encoder and decoder; [09 GPT](09_gpt.ipynb): next-token prediction; chapter 10, BERT: masked words, the pooler.
+# **Prerequisites.** [08 The Transformer](08_transformer.ipynb): encoder and decoder; [09 GPT](09_gpt.ipynb): next-token prediction; [10 BERT](10_bert.ipynb): masked words.
 #
 # **Time.** 90 minutes to read; 20–60 s to run on two CPU cores.
 
@@ -641,7 +641,7 @@ assert unsorted > price["shuffling"] + 0.5
 # all five alike, which may suit one better than another. So the table crowns no winner. It shows how to look for one:
 #
 # - Without the row "none" and the dotted line, each row would have looked like a success: "pretrained, then 70 % right".
-# - The losses lie within a few tenths and say nothing about which dot lies farthest to the right. Deshuffling's is among the lowest, and
+# - The losses lie within a few tenths and say nothing about which dot lies farthest to the right. Deshuffling's is among the lowest, and yet
 #   far *above* what the rule alone is worth: after these steps the model has not even learned that every answer stands in its input.
 # - The probe and fine-tuning are two questions, and need not agree.
 #
@@ -744,6 +744,7 @@ def fill_in(text, n=4):
     return [(word(int(i)), round(float(p), 2)) for p, i in zip(*best, strict=True)]
 
 
+# %%
 guesses = {}
 for behind in ("israel", "this camera"):
     guesses[behind] = fill_in(f"the [MASK] of {behind} .")
@@ -1063,6 +1064,7 @@ def shuffled(rows, generator):
     return rows.gather(1, torch.stack(order)), torch.stack(order)
 
 
+# %%
 inputs, places = shuffled(first_8["test"], generator_at(1))
 print(len(first_8["test"]), "beginnings of sentences; one of them:")
 show("goes in", map(word, inputs[0].tolist()))
