@@ -546,8 +546,8 @@ assert 290 < kilobytes < 320
 # %% [markdown]
 # ## 6 The table
 #
-# Now the whole comparison, three seeds (随机种子) each, made by one command. For every strategy the learning rate was chosen on
-# validation, and so was the epoch; the 2,000 test sentences were read once for each finished run. "Random weights" is the same architecture without pretraining.
+# Now the whole comparison, three seeds (随机种子) each, made by one command. The epoch was chosen on
+# validation, and so was the learning rate, out of two or three (random weights and layer-wise rates had one each, untuned); the 2,000 test sentences were read once for each finished run. "Random weights" is the same architecture without pretraining.
 
 # %%
 report = json.loads((Path("..") / "results" / "fine_tuning.json").read_text())
@@ -594,7 +594,7 @@ way = (mean["last 2"] - mean["head"]) / (mean["all"] - mean["head"])
 assert 0.3 < way < 0.75
 assert 290 < trained["all"] / trained["LoRA"] < 310
 assert mean["all"] > mean["LoRA"] > mean["head"] + 0.03
-assert mean["all, layer-wise rates"] < mean["all"] + 0.01
+assert mean["LoRA"] < mean["all, layer-wise rates"] < mean["all"]
 assert mean["all"] >= 0.82 and mean["LoRA"] >= 0.79
 assert mean["head"] - baseline["bag of words"] < 0.04
 assert max(row["max"] - row["min"] for row in report["summary"]) < 0.03
@@ -611,7 +611,7 @@ assert 0.5 < cost["LoRA"] / cost["all"] < 0.95
 # - **Last 2**: about half of the way from the head to everything, for about half of the time.
 # - **LoRA**: a three-hundredth of the numbers, and most of the way. It is only somewhat cheaper to *train*: the whole network still runs forward, and gradients still run back through it. What shrinks is
 #   what you keep, and the optimiser's memory.
-# - **Layer-wise rates**: no better here than one rate for all.
+# - **Layer-wise rates**: a little worse here than one rate for all, at the same peak rate; with a higher peak they might not be.
 #
 # And mind the round brackets: runs that differ in nothing but the seed, that is in the head's first weights, the order of the batches and dropout, differ by a point or so. Whoever runs
 # two strategies once and reports the better one may be reporting luck.
