@@ -71,19 +71,23 @@ def contents_page(root: Path, work: Path, memory: dict[str, dict]) -> str:
         "from the first cell to the last. What you change stays in this folder, "
         "and an update of the course never overwrites it.",
         "",
-        "| chapter | the question it answers | to run | lab |",
-        "|---|---|---|---|",
+        "| chapter | the question it answers | to run |",
+        "|---|---|---|",
     ]
     for source in sorted(root.glob("chapters/*.ipynb")):
         title, question = read_heading(source)
         name = source.relative_to(root).as_posix()
         seconds = results.get(source.stem, {}).get("seconds")
         band = "" if seconds is None else time_band(seconds)
-        lab = f"labs/{source.stem}/lab.ipynb"
         chapter = _links(title, name, work, memory)
-        lab = _links("lab", lab, work, memory) if (root / lab).exists() else ""
-        cells = (chapter, question.replace("|", "\\|"), band, lab)
+        cells = (chapter, question.replace("|", "\\|"), band)
         lines.append(f"| {' | '.join(cells)} |")
+    labs = sorted(root.glob("labs/*/lab.ipynb"))
+    if labs:
+        lines += ["", "Labs: you write the code, and each task is checked at once.", ""]
+    for lab in labs:
+        name = lab.relative_to(root).as_posix()
+        lines.append(f"- {_links(read_heading(lab)[0], name, work, memory)}")
     lines += ["", "This page is written anew each time the course is opened.", ""]
     return "\n".join(lines)
 

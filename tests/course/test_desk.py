@@ -205,17 +205,22 @@ def test_contents_page_links_every_chapter_with_question_and_band(
     (course.root / "results/notebooks.json").write_text(json.dumps(table))
     other = course.source.with_name("03_activations.ipynb")
     other.write_text(notebook(title="03 · Activations"))
-    lab = course.root / "labs" / NAME / "lab.ipynb"
-    lab.parent.mkdir(parents=True)
-    lab.write_text(notebook())
     course.lay()
     rows = [row for row in course.contents().splitlines() if row.startswith("| [")]
     question = "How does a net learn, or \\| not?"
     assert rows == [
-        f"| [03 · Activations](chapters/03_activations.ipynb) | {question} |  |  |",
-        f"| [04 · Backpropagation](chapters/{NAME}.ipynb) | {question} | under 20 s | "
-        f"[lab](labs/{NAME}/lab.ipynb) |",
+        f"| [03 · Activations](chapters/03_activations.ipynb) | {question} |  |",
+        f"| [04 · Backpropagation](chapters/{NAME}.ipynb) | {question} | under 20 s |",
     ]
+    assert "Labs:" not in course.contents()
+
+
+def test_contents_page_links_every_lab_by_its_title(course: Course) -> None:
+    lab = course.root / "labs/03_autograd/lab.ipynb"
+    lab.parent.mkdir(parents=True)
+    lab.write_text(notebook(title="Lab 3 · Autograd"))
+    course.lay()
+    assert "- [Lab 3 · Autograd](labs/03_autograd/lab.ipynb)" in course.contents()
 
 
 def test_a_notebook_without_heading_is_listed_by_its_name(tmp_path: Path) -> None:
