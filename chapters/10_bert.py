@@ -3,7 +3,7 @@
 #
 # **Question.** What can a model learn that reads a text from both sides, and what does it have to give up for it?
 #
-# **Prerequisites.** [05 Word vectors](05_word_vectors.ipynb): one vector for one word; [07 Attention](07_attention.ipynb): masks; [08 The Transformer](08_transformer.ipynb): the encoder; [09 GPT](09_gpt.ipynb): the other way to pretrain.
+# **Prerequisites.** [05 Word vectors](05_word_vectors.ipynb): one vector for one word; [07 Attention](07_attention.ipynb): masks; [08 The Transformer](08_transformer.ipynb): the encoder; [09 GPT](09_gpt.ipynb): the other way to pretrain (预训练).
 #
 # **Time.** 120 minutes to read; 1–2 min to run on two CPU cores.
 
@@ -15,7 +15,7 @@
 # - put a pair of texts into BERT's form and compute the two losses it was trained with;
 # - judge a pretraining task by what a trivial baseline gets on it;
 # - search a text by meaning, and measure whether that beats counting words;
-# - shrink an encoder by distillation and say which part of the loss did what.
+# - shrink an encoder by distillation, and say what each part of the loss asks for.
 
 # %%
 import json
@@ -192,14 +192,17 @@ for panel in panels:
     panel.invert_yaxis()
 assert hits["one each side"] > hits["two left"] + 0.07 > hits["one left"] + 0.07
 assert nats["one each side"] < nats["two left"] - 0.5
+assert hits["two left"] < 0.25 and hits["one each side"] > 0.32
 plt.show()
 
 # %% [markdown]
 # **How to read it.** 3,000 words of unread documents, the same for all bars. Left: more is better; right: less.
 #
-# Two neighbours each: on one side they name less than a quarter of the words, on both sides a third. The second word to the left
+# Compare the two rows with two neighbours. Both on the left, they name less than a quarter of the words; one on each side, a third. The second word to the left
 # mostly repeats what the first one said; the word on the right is new evidence. A model that only reads from the left cannot use it, however large it is.
-# (In nats, more neighbours on a side even cost a little: neighbours on one side do speak about each other, and a product that assumes they do not is too sure of itself.)
+#
+# In nats, more neighbours on a side even cost a little. Neighbours on one side do speak about each other, and a product that assumes they do not is too sure of
+# itself. So the comparison is a little unfair to the left side. Section 6 asks a trained model instead, which assumes nothing of the kind.
 #
 # ## 2 Hide it, then ask
 #
@@ -222,7 +225,7 @@ print(f"{influence.sum()} of {influence.numel()} pairs; in a GPT {12 * 13 // 2}"
 assert influence.all()
 
 # %% [markdown]
-# Everyone sees everyone, and itself. The way out is older than computers: the **cloze** test (完形填空; Taylor 1953), a
+# Everyone sees everyone, and itself. The way out is an old one from school: the **cloze** test (完形填空; Taylor 1953), a
 # text with gaps. Put a token (词元) `[MASK]` over some words and ask for these, and only for these. This is **masked language
 # modelling** (掩码语言模型, MLM; Devlin et al. 2019), and BERT (*bidirectional encoder representations from Transformers*)
 # is an encoder trained with it. The model cannot cheat: what is hidden is nowhere in its input.
@@ -256,7 +259,8 @@ def masked_loss_by_hand(logits, ids, hidden):
 # $$L(\theta) = -\frac{1}{|M|} \sum_{t \in M} \log p_\theta(x_t \mid \tilde x).$$
 #
 # Elsewhere the target is `IGNORE_INDEX`, which lmcore's loss leaves out. And since only hidden positions count, the
-# scores for all $V$ tokens need to be computed only there: `fill_in` maps hidden states to scores.
+# scores for all $V$ tokens need to be computed only there. `fill_in` maps hidden states (隐状态) to scores: a linear layer, GELU and a norm, then the
+# product with every token's embedding (词嵌入), the same matrix that reads the tokens in.
 
 # %%
 targets = torch.full_like(text, IGNORE_INDEX)
@@ -276,7 +280,7 @@ assert abs(by_hand - everywhere) < 1e-5 and abs(by_hand - only_there) < 1e-5
 #
 # Compare the two losses. The GPT's terms multiply to the probability of the whole text, by the chain rule. These do
 # not: each hidden token is asked for as if the other gaps did not matter. A masked model gives no probability of a
-# text, and it learns from fewer places: one token in seven has a target, where a GPT has one everywhere.
+# text, and it learns from fewer places: with the usual 15 % hidden, one token in seven has a target, where a GPT has one everywhere.
 #
 # ## 3 Eighty, ten, ten
 #
@@ -300,8 +304,9 @@ def mask_by_hand(ids, vocab_size, rng):
 
 
 # %% [markdown]
-# lmcore's `masked_tokens` does it for a batch. It chooses exactly 15 % of each row, as BERT's own code does, where the
-# loop throws a coin for each token. Count both, on real word pieces from the course's small BERT, which section 6 introduces:
+# lmcore's `masked_tokens` does it for a batch. It chooses 15 % of each row, rounded to whole tokens, as BERT's own code does; the
+# loop throws a coin for each token. Count both, on real word pieces (子词). They come from the tokenizer (分词器) of the course's small BERT, which section 6 introduces.
+# (`[CLS]` begins a row and `[SEP]` ends a sentence; section 5 says what for.)
 
 # %%
 course, tokenizer = load_bert_files(RESULTS / "bert_course")
@@ -359,8 +364,8 @@ for shares in (loop, library):
         assert abs(found - expected) < 4 * math.sqrt(expected * (1 - expected) / n)
 
 # %% [markdown]
-# Both keep the rule within four standard errors (标准误) of counting. (`tests/unit/test_objectives_masked.py` has the rest: nothing special is ever hidden,
-# the same seed hides the same tokens.) A random token stands at $0.15 \cdot 0.1 = 1.5\,\%$ of all places.
+# The three shares keep the rule within four standard errors (标准误) of counting. lmcore chooses a little under 15 %: of some 60 words in a row it takes 9. (`tests/unit/test_objectives_masked.py` has the rest: nothing special is ever hidden,
+# the same seed hides the same tokens.) So a random token stands at about $0.15 \cdot 0.1 = 1.5\,\%$ of all places: little noise.
 #
 # Why three parts? Put yourself in the model's place.
 #
@@ -405,7 +410,7 @@ assert np.allclose(found, expected, atol=0.015)
 # ## 4 Three probes, trained live
 #
 # Does it come out so in training? A model of word pieces needs longer than this chapter may take, so train on
-# *letters*: rows of 16, two layers, about 100,000 parameters, 150 steps, twice: once by the rule, once with `[MASK]` alone.
+# *letters*: rows of 16, two layers, about 100,000 parameters (参数), 150 steps, twice: once by the rule, once with `[MASK]` alone.
 
 # %%
 LETTERS = "_ abcdefghijklmnopqrstuvwxyz"  # 0 is the mask
@@ -438,7 +443,7 @@ def train_letters(n_steps=150, lr=5e-3, **shares):
     seed_everything(0)
     model = BertForPretraining(letter_config)
     optimizer, curve = AdamW(model.parameters(), lr=lr, betas=(0.9, 0.98)), {}
-    check = hide_letters(unread[:1500], step=0, mask_share=1.0, random_share=0.0)
+    check = hide_letters(unread[:600], step=0, mask_share=1.0, random_share=0.0)
     for step, (ids,) in zip(
         range(1, n_steps + 1), batches(reading, batch_size=128, seed=0), strict=False
     ):
@@ -470,9 +475,10 @@ letter_config = BertConfig(
 )
 by_rule, curve = train_letters()
 mask_only, curve_mask_only = train_letters(mask_share=1.0, random_share=0.0)
+assert 90_000 < sum(p.numel() for p in by_rule.parameters()) < 120_000
 
 # %% [markdown]
-# What does counting get on the same gaps? Letters are few enough for a table of both neighbours at once.
+# What does counting get on the same gaps? Letters are few enough for a table of both neighbours at once. With no neighbour to be seen, it holds the plain frequencies.
 
 
 # %%
@@ -486,13 +492,13 @@ def gap_table(rows):
     return (counts + 0.1) / (counts + 0.1).sum(-1, keepdim=True)
 
 
-inputs, targets = hide_letters(unread[:1500], step=0, mask_share=1.0, random_share=0.0)
-hidden, edged = targets != IGNORE_INDEX, F.pad(inputs, (1, 1))
-between = gap_table(reading)[edged[:, :-2], edged[:, 2:]].log()  # (N, T, 28)
-counted = cross_entropy(between, targets).item()
-print(f"both neighbours, counted: {counted:.2f} nats a letter")
+inputs, targets = hide_letters(unread[:600], step=0, mask_share=1.0, random_share=0.0)
+table, edged = gap_table(reading).log(), F.pad(inputs, (1, 1))
+counted = cross_entropy(table[edged[:, :-2], edged[:, 2:]], targets).item()
+frequencies = cross_entropy(table[0, 0].expand(*inputs.shape, 28), targets).item()
+print(f"frequencies {frequencies:.2f}, both neighbours {counted:.2f} nats a letter")
 
-# %% alt="Loss on unread letters against the step, 10 to 150. Both curves start near 2.9, fall slowly for the first 30 steps, then faster, and level off at 2.0 and 2.3. A dotted line at 1.6 marks counting with both neighbours, which neither reaches."
+# %% alt="Loss on unread letters against the step, 10 to 150. Both curves start near 2.9, fall slowly for the first 30 steps, then faster, and level off at 2.0 and 2.3. A grey dotted line near 2.8 marks the plain frequencies, where both slow down. A black one at 1.6 marks counting with both neighbours, which neither reaches."
 figure, axes = new_plot(
     "First the frequencies, then the neighbours",
     "training step",
@@ -500,8 +506,10 @@ figure, axes = new_plot(
 )
 axes.plot(curve.keys(), curve.values(), label="80/10/10")
 axes.plot(curve_mask_only.keys(), curve_mask_only.values(), label="[MASK] only")
+axes.axhline(frequencies, color="grey", linestyle=":", label="frequencies, counted")
 axes.axhline(counted, color="black", linestyle=":", label="both neighbours, counted")
 axes.legend()
+assert all(abs(c[20] - frequencies) < 0.25 for c in (curve, curve_mask_only))
 assert min(*curve.values(), *curve_mask_only.values()) > counted
 assert all(c[10] > c[150] + 0.5 for c in (curve, curve_mask_only))
 plt.show()
@@ -509,13 +517,13 @@ plt.show()
 # %% [markdown]
 # **How to read it.** Lower is better; both are asked at `[MASK]` alone, which suits the second run.
 #
-# At 150 steps counting is still ahead. The flat part near the beginning is typical. A GPT has the letter before in its hand when it guesses. Here the place that
-# guesses holds `[MASK]`: attention (注意力) must first find out that neighbours matter, and begins with equal weights for all 16 places. How long that takes differs from run to run (one seed
-# each: that one curve is lower says nothing), and it depends on how positions are told: with learned positions, as BERT has them, small models stay there for very long (exercise 7). So these models, and that of
-# section 6, use RoPE ([chapter 08](08_transformer.ipynb), section 7).
+# Both curves slow down at the grey line: there the model knows how frequent each letter is, and nothing of the row. A GPT has the letter before in its hand when it guesses. Here the place that
+# guesses holds `[MASK]`: attention (注意力) must first find out that neighbours matter, and begins with nearly equal weights for all 16 places. How long that takes differs from run to run (one seed
+# each: that one curve is lower says nothing). It also depends on how positions are told. These models, and that of section 6, use RoPE ([chapter 08](08_transformer.ipynb), section 7);
+# exercise 7 tries learned positions, as BERT has them. At 150 steps counting is still ahead of both.
 #
 # Now the probes. Unread rows under the full rule have three kinds of places: gaps, letters put in by chance, and
-# letters that nobody touched. **Predict.** Where do the two models differ?
+# letters that nobody touched. To judge the shares, note what "always a space" would get. **Predict.** Where do the two models differ most?
 
 # %% tags=["nbval-ignore-output"]
 probed = unread[:4000]
@@ -527,6 +535,7 @@ probes = {
     "right letter kept": ~asked,
 }
 shares = {}
+print(f"always a space: {(probed == LETTERS.index(' ')).double().mean():.0%}")
 for name, model in (("80/10/10", by_rule), ("[MASK] only", mask_only)):
     with torch.no_grad():
         right = model(inputs).argmax(-1) == probed
@@ -544,9 +553,9 @@ assert (
 )
 
 # %% [markdown]
-# At the gaps both know something. The difference is at the letters that nobody touched. The model that was asked at `[MASK]` alone says something else there nearly every time: the
-# letter stood before its eyes, and nothing ever asked for it. Its vectors at visible letters need not hold the letter. The other one keeps most of them, and doubts: some it calls wrong that were right, some wrong ones it
-# mends. That is section 3's rule, learned.
+# At the gaps both beat the space. The great difference is at the letters that nobody touched. The model that was asked at `[MASK]` alone says something else there nearly every time: the
+# letter stood before its eyes, and nothing ever asked for it. Its scores at visible letters need not name the letter. The other one keeps most of them, and doubts: some it calls wrong that were right, some wrong ones it
+# mends. That is section 3's rule, learned. (At the wrong letters the two are close to each other and to the space: small models, few steps.)
 #
 # How much does it matter afterwards? Less than its fame suggests. Devlin et al. (2019, appendix C.2) fine-tuned (微调) models that were masked in different ways: `[MASK]` alone did as well
 # as 80/10/10 on sentence pairs (84.3 against 84.2 %), and lost most, 0.9 points, where the vectors were used for names without fine-tuning.
@@ -561,6 +570,8 @@ assert (
 # - and to each token's vector a **segment embedding** (片段嵌入) is added, one trained vector for text A and one for text B.
 #
 # $$\mathbf{x}_t = \mathrm{norm}\big(\mathrm{tok}[x_t] + \mathrm{pos}[t] + \mathrm{seg}[s_t]\big), \qquad s_t \in \{0, 1\}$$
+#
+# Here $\mathrm{tok}$, $\mathrm{pos}$ and $\mathrm{seg}$ are tables of vectors for tokens, places and segments, $s_t$ is the text that token $t$ belongs to, and $\mathrm{norm}$ is layer norm (层归一化). By hand, on a real pair:
 
 # %%
 minilm, pieces = load_minilm()  # a published encoder with BERT's vocabulary
@@ -603,11 +614,11 @@ for name, (D, n_layers, n_heads) in shapes.items():
 assert round(count_bert(768, 12) / 1e6, 1) == 109.5
 
 # %% [markdown]
-# The paper says 110 M and 340 M. The first is the same as GPT's of 2018, on purpose: then a difference cannot come from size.
+# The paper says 110 M and 340 M. The first was chosen to match the GPT of 2018 in layers and width: then a difference cannot come from size.
 #
 # ### Next-sentence prediction
 #
-# Masked words teach nothing at `[CLS]`. So BERT got a second task, **next-sentence prediction** (下一句预测, NSP): in half of
+# Masked words never ask for anything at `[CLS]`. So BERT got a second task, **next-sentence prediction** (下一句预测, NSP): in half of
 # the pairs, B is what follows A in its document; in the other half, B comes from another document. Say which, from the pooled
 # vector at `[CLS]` alone.
 
@@ -672,7 +683,7 @@ assert (
 #
 # BERT gets 97 to 98 % of the pairs right (Devlin et al. 2019, section 3.1, a footnote). Is that understanding? Before you
 # believe in a task, see what a stupid method gets on it. Compare the *words* of A and B, nothing else: weigh each piece
-# by how rare it is, and take the cosine of the two bags of words. If they share enough, say "follows". One threshold, chosen on training
+# by how rare it is, and take the cosine (余弦) of the two bags of words (词袋). If they share enough, say "follows". One threshold, chosen on training
 # pairs. **Predict.** How often is that right on new pairs? Guessing gives 50 %.
 
 # %%
@@ -703,10 +714,10 @@ scores = overlap(learn)
 threshold = max(scores[::10].tolist(), key=lambda t: right_at(t, scores, learn.targets))
 shared_words = right_at(threshold, overlap(judge), judge.targets)
 print(f"shared words alone: {shared_words:.0%} of {len(judge.targets):,} new pairs")
-assert shared_words > 0.65
+assert 0.7 < shared_words < 0.8
 
 # %% [markdown]
-# Half of the way from guessing to perfection, without a model. A pair from two documents differs in its *topic*, and
+# About half of the way from guessing to perfection, without a model. A pair from two documents differs in its *topic*, and
 # the topic shows in the words. (Here some are given away by the kind of text alone: a tweet does not follow a verse. BERT's books
 # and encyclopedia articles differ in other ways.) A task that topic solves teaches topic.
 #
@@ -812,7 +823,7 @@ assert (
 )
 
 # %% [markdown]
-# Here it fails. It read of robins six times in a million words; and it has learned what words stand
+# Here it fails. It met a *robin* fewer than ten times in a million words; and it has learned what words stand
 # together, not what is so. A *not* changes little: of the ten best words at least six stay. Large models had the same trouble: BERT gives much the same words
 # for "Birds can [MASK]" and "Birds cannot [MASK]" (Kassner and Schütze 2020).
 #
@@ -841,8 +852,8 @@ for n_right in (0, 1, 3, 15):
 assert seen_right[0] > seen_right[1] + 0.5 > seen_right[15] + 0.5
 
 # %% [markdown]
-# The left side is the same in all four: what falls is what the right side adds, most of it with the first piece. (Rows in training end anywhere, too, so a cut row is
-# nothing new to the model.)
+# The left side is the same in all four: what falls is what the right side adds, most of it with the first piece. This is section 1's result without its shaky product.
+# (One doubt stays. Training rows end in the middle of sentences too, but they are longer, and a gap is seldom last. Some of the first step may be that.)
 #
 # ## 7 What to hide together
 #
@@ -913,14 +924,14 @@ assert named["counting"][0] > 0.25 > 0.1 > named["last piece hidden"][0]
 assert named["last piece hidden"][1] > 0.8 and named["whole word hidden"][0] > 0.1
 
 # %% [markdown]
-# The piece before gives a third of the answers away, without any context: a gap inside a word asks for spelling. With the whole word hidden the encoder names a quarter from context alone, and that
+# The piece before gives a third of the answers away, without any context: a gap inside a word asks for spelling. With the whole word hidden the encoder names a quarter from the context and the number of gaps, and that
 # is what it was to learn. But with one piece hidden it fails, where a table of pairs does well. It was trained with whole words hidden, so it has never met a gap behind a piece that it can see.
 # For it a gap is a new word, and nearly all of its guesses begin one. A model knows the gaps that it was trained on.
 #
 # ## 8 A published encoder in our own modules
 #
 # The small BERT has read a million words. all-MiniLM-L6-v2 (Wang et al. 2020; Reimers and Gurevych 2019) is a BERT of 6 layers
-# and 22.7 million parameters. It was distilled (section 11) from a larger encoder, and then trained on a billion *pairs* of texts that belong together, such as
+# and 22.7 million parameters. Its ancestor was distilled (section 11) from a larger encoder; it kept every second layer of that, and was then trained on a billion *pairs* of texts that belong together, such as
 # question and answer: their vectors should be close, those of other texts in the batch far. One vector for a text is the mean of its
 # tokens' hidden states. `lmcore.pretrained` puts the weights into the `Bert` of section 5. (Equal to `transformers` to 2 · 10⁻⁵: `tests/parity/test_pretrained_minilm.py`.)
 
@@ -978,12 +989,15 @@ assert cosines[0, 1] > 0.5 and cosines[2, 3] > 0.5 and cosines[:2, 2:4].max() < 
 assert cosines[0, 4] > cosines[0, 1] and cosines[0, 5] > cosines[0, 1]
 plt.show()
 
+# %% [markdown]
+# **How to read it.** Bright is close; the diagonal is each sentence with itself. The first row in numbers:
+
 # %%
 for i in range(1, 6):
     print(f"{cosines[0, i]:.2f}  {sentences[i]}")
 
 # %% [markdown]
-# **How to read it.** Bright is close. The first pair shares hardly a word, and is close all the same. But the opposite of the first sentence, and the one in which the sofa
+# The cat and the kitten share hardly a word with meaning, and are close all the same. But the opposite of the first sentence, and the one in which the sofa
 # sleeps, are closer still. The mean over tokens says *what a text is about*. That is what a search needs, and no proof of understanding.
 #
 # ### One word, many vectors
@@ -1020,7 +1034,7 @@ print(
 assert within > across + 0.1
 
 # %% [markdown]
-# **Contextual** vectors (上下文相关的词向量). ELMo (Peters et al. 2018) had them first, from two LSTMs (长短期记忆网络), one for each direction, trained apart and laid side by
+# **Contextual** vectors (上下文相关的词向量). ELMo (Peters et al. 2018) made them known, from two LSTMs (长短期记忆网络), one for each direction, trained apart and laid side by
 # side; in BERT both sides meet in every layer.
 #
 # ### Against people's ratings
@@ -1204,7 +1218,7 @@ for i, name in enumerate(ranks):
 axes.set_xticks(range(2), ["in the reference's words (16)", "in other words (20)"])
 axes.legend()
 assert all(recall["MiniLM", kind][1] > recall["BM25", kind][1] for kind in {*kinds})
-assert recall["MiniLM", "same words"][1] >= 0.9
+assert recall["MiniLM", "same words"][1] == 1
 plt.show()
 
 # %% [markdown]
@@ -1226,14 +1240,14 @@ assert min(ranks["MiniLM"][worst], ranks["BM25"][worst]) > 10
 # nothing to hold on to. The encoder is not always ahead, as the fourth and fifth line show. And a question that names nothing at all ("Stop if a condition that should hold does not") is found by neither: the encoder sees *stop* and *condition* and thinks of
 # breakpoints. (BM25 got its list of common words and its cut *s* after a first run, in its favour. The questions stayed.)
 #
-# Many search engines run both and merge the lists (exercise 6). Exact names, such as `__call__`, are where words tend to win.
+# Many search engines run both and merge the lists (exercise 6). Exact names are said to be where words win. Among these questions it does not show: the encoder has every question of the first kind among its first five, `__call__` too.
 
 # %% [markdown]
 # ## 10 BERT against GPT
 #
 # Same blocks, another mask, another question. What can each do that the other cannot?
 #
-# **Writing.** A GPT asks for the next token, puts it in, and goes on. BERT can be made to do the same with a `[MASK]` at the end of the text:
+# **Writing.** A GPT asks for the next token, puts it in, and goes on. BERT can be made to do the same with `[MASK]` and a full stop at the end of the text. Each begins with words that its own reading might hold:
 
 # %%
 gpt, gpt_tokenizer = load_gpt(RESULTS / "gpt_course")
@@ -1257,7 +1271,7 @@ tail = written.split()[-12:]
 assert len({*tail}) < 12  # it repeats itself
 
 # %% [markdown]
-# Both take the most probable word each time, and both turn in circles, as chapter 09 found. But the GPT's words follow one another, and BERT's hardly do. It was never trained to say what comes next, with nothing behind the gap; and every token costs a full pass, for there is
+# Both take the most probable word each time, and both turn in circles, as chapter 09 found. But the GPT's words follow one another, and BERT's hardly do. It was hardly ever asked what comes next with nothing but a full stop behind the gap; and every token costs a full pass, for there is
 # no cache: a new token changes the vectors of all the old ones.
 #
 # **A blank in the middle.** Take a word out of a sentence, offer it beside three others that are about as frequent, and let each model
@@ -1341,7 +1355,7 @@ assert (
 )
 
 # %% [markdown]
-# (Chance is 25 %; with 100 items, one standard error is 4 or 5 points.) Each model is best at home. On both grounds the GPT chooses better when it may read on to the sentence's end: it uses the
+# (Chance is 25 %; with 100 items, one standard error is 3 to 5 points, so differences below ten are no more than a hint.) Each model does better at home. On both grounds the GPT chooses better when it may read on to the sentence's end: it uses the
 # right side where it is let.
 #
 # The comparison is not of two objectives: the two models read different texts, at different lengths, and one trained longer. What it does show: a GPT
@@ -1391,7 +1405,7 @@ assert [round(p, 2) for p in (teacher_logits / 2).softmax(-1).tolist()] == [
 # $$L_{\text{soft}} = T^2 \sum_w t_w \log\frac{t_w}{s_w}, \qquad t = \mathrm{softmax}(\mathbf{z}_{\text{teacher}} / T),\quad s = \mathrm{softmax}(\mathbf{z} / T).$$
 #
 # The sum is the KL divergence (KL 散度), zero where the two agree. (Cross-entropy differs from it by a number that the student cannot change.) And why $T^2$? The
-# gradient with respect to $\mathbf{z}$ is $(s - t)/T$, and for large $T$ the difference $s - t$ itself shrinks like $1/T$ (Hinton et al., section 2). Measure it:
+# gradient (梯度) of the sum with respect to $\mathbf{z}$ is $(s - t)/T$, and for large $T$ the difference $s - t$ itself shrinks like $1/T$ (Hinton et al., section 2). Measure it:
 
 
 # %%
@@ -1471,7 +1485,7 @@ def unread_loss(model):
 
 
 # %%
-def distil(weights, seed, n_steps=30, lr=5e-4):
+def distil(weights, seed, n_steps=20, lr=5e-4):
     """Train a student with these weights of the losses; the model, and the split."""
     student, split = make_student(course_32), []
     optimizer = AdamW(student.parameters(), lr=lr)
@@ -1518,14 +1532,14 @@ for name in first:
     )
 gain = [after["labels", seed] - after["teacher", seed] for seed in (0, 1)]
 assert min(gain) > 0 and max(gain) < 0.3 and last["soft"] < first["soft"]
-assert max(after.values()) < before - 0.5
+assert before - max(after.values()) > (before - unread_loss(course_32)) / 3
 
 # %% [markdown]
-# Both copies begin far behind the teacher: half of its layers are missing from the middle. Both catch up, and in both runs the one that also hears the teacher has the lower loss on the
-# *true* words, although the labels are only a quarter of what it is trained on. The gain is small after so few steps, and a step costs more, since the teacher has to read each batch too. The soft loss falls by a good part, the cosine hardly moves. (The two runs
+# Both copies begin far behind the teacher: half of its layers are missing from the middle. Both make up for more than a third of that, and in both runs the one that also hears the teacher has the lower loss on the
+# *true* words, although the labels are only a quarter of what it is trained on. The gain is small, two runs of 20 steps are few, and each step costs more, since the teacher has to read each batch too. The soft loss falls by a good part, the cosine hardly moves. (The two runs
 # differ in the order of the batches alone.)
 #
-# In DistilBERT's ablation (Sanh et al. 2019, table 4) the labels' loss mattered least: without it the score on the language tasks fell by 0.3 points, without the
+# In DistilBERT's ablation (消融实验; Sanh et al. 2019, table 4) the labels' loss mattered least: without it the score on the language tasks fell by 0.3 points, without the
 # cosine by 1.5, without the soft targets by 3.0, and with random weights to begin with by 3.7.
 #
 # ## 12 Two common misconceptions
@@ -1608,13 +1622,14 @@ print(tokenizer.decode(plain), "|", tokenizer.decode(allowed))
 assert tokenizer.mask_id not in plain and tokenizer.mask_id in allowed
 
 # %% [markdown]
-# **Too long a text.** BERT has a vector for each of its places and none beyond. The next cell fails on purpose.
+# **Too long a text.** BERT has a vector for each of its 512 places and none beyond. The small BERT has none to run out of (RoPE turns by any angle), but it was trained on 64 places, and lmcore refuses
+# what is longer. The next cell fails on purpose.
 
 # %% tags=["raises-exception"]
 course(rows[:1].repeat(1, 2))
 
 # %% [markdown]
-# Some libraries cut the text in silence instead. Then everything behind place 512 (here 64) is not searched, not classified, and nobody is told.
+# Some libraries cut the text in silence instead. Then everything behind BERT's place 512 is not searched, not classified, and nobody is told.
 #
 # ## Summary
 #
@@ -1622,9 +1637,9 @@ course(rows[:1].repeat(1, 2))
 # - An encoder sees everything, so what it is asked for must be hidden. Its loss counts hidden places alone: one token in seven teaches.
 # - 80/10/10: `[MASK]` alone would leave visible words unexamined; random and unchanged words together make the model check every one.
 # - Next-sentence prediction was mostly topic: shared words alone solve much of it, and nothing of sentence order.
-# - Mean vectors become useful for search by training on pairs, not by filling gaps. Then meaning beat BM25 on questions in the reference's own words and in others.
+# - Mean vectors became useful by training on pairs; filling gaps alone did not make them so. Then meaning beat BM25 on questions in the reference's own words and in others.
 # - A GPT writes and has probabilities of texts; BERT fills a gap in one pass and gives vectors.
-# - A student that began with half of the teacher's layers and learned from its soft targets too did better than one with the labels alone, in both runs.
+# - A student that began with half of the teacher's layers and learned from its soft targets too did a little better than one with the labels alone, in two short runs.
 #
 # ## Exercises
 #
@@ -1682,7 +1697,7 @@ for row, expected in zip(rows_32[:50].tolist(), units[:50].tolist(), strict=True
     assert word_units_loop(row) == expected
 
 # %% [markdown]
-# **5.** Always: a shown word that is asked for is then the right one.
+# **5.** Always. The random term falls away, above and below the line: $0.1\,p / 0.1\,p = 1$. A shown word that is asked for is the right one, so the model may copy it unread.
 
 # %%
 frequencies = np.random.default_rng(0).dirichlet(np.ones(10))
@@ -1712,7 +1727,7 @@ for name, found in (
     print(f"{name:>6}: {(found <= 5).mean():.0%} in the first five")
 
 # %% [markdown]
-# Not here: merging helps where each list is right while the other is wrong, and BM25 is seldom the only one that is right.
+# Better than BM25, worse than the encoder alone: merging helps where each list is right while the other is wrong, and BM25 is seldom the only one that is right.
 #
 # **7.** No answer is given; a hint: a fresh attention layer spreads its weight evenly over the row.
 #
