@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from lmcore.config import require
 from lmcore.finetune.config import FineTuneConfig
@@ -24,6 +23,12 @@ from lmcore.finetune.fit import new_classifier
 from lmcore.finetune.lora import lora_layers
 from lmcore.finetune.tuned import FineTuned
 from lmcore.models.bert import Bert, BertConfig
+from lmcore.models.model_folder import (
+    check_files,
+    check_room,
+    fill,
+    read_weights,
+)
 from lmcore.runtime import pick_device
 from lmcore.tokenizers import WordPieceTokenizer, load_tokenizer
 from lmcore.train import History
@@ -77,12 +82,7 @@ def load_fine_tuned(
         ValueError: If a file is damaged, or they do not belong together.
     """
     folder = Path(folder)
-    missing = [name for name in FILES if not (folder / name).is_file()]
-    if missing:
-        raise FileNotFoundError(
-            f"folder={str(folder)!r}: must hold {', '.join(FILES)}, as `lmcore "
-            f"finetune` writes them; missing: {', '.join(missing)}"
-        )
+    check_files(folder, FILES, "`lmcore finetune`")
     fields = read_fields(folder / "config.json")
     tokenizer = load_tokenizer(folder / "tokenizer.json")
     usable = isinstance(tokenizer, WordPieceTokenizer)
@@ -99,15 +99,8 @@ def load_fine_tuned(
         merged = bool(fields["merged"])
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{folder}: damaged ({error!r})") from error
-    known, room = tokenizer.vocab_size, shape.vocab_size
-    require(known <= room, "tokenizer.vocab_size", known, f"be <= vocab_size={room}")
-    try:
-        model.load_state_dict(load_file(folder / "model.safetensors"))
-    except SafetensorError as error:
-        path = folder / "model.safetensors"
-        raise ValueError(f"{path}: damaged or cut off ({error})") from error
-    except RuntimeError as error:
-        raise ValueError(f"{folder}: weights do not fit the config: {error}") from error
+    check_room(tokenizer, shape)
+    fill(model, read_weights(folder / "model.safetensors"), folder)
     for layer in lora_layers(model).values():
         layer.merged = merged
     model = model.to(device).eval()

@@ -19,7 +19,7 @@ import torch
 from lmcore.config import require
 from lmcore.data import Labelled, LabelledSplits, split_by_hash
 from lmcore.data.labelled import drop_duplicates
-from lmcore.finetune.batching import longest, text_lengths
+from lmcore.finetune.batching import longest
 from lmcore.finetune.config import FineTuneConfig
 from lmcore.finetune.files import save_fine_tuned
 from lmcore.finetune.fit import fine_tune
@@ -130,15 +130,15 @@ def describe_data(
     names, tokenizer = tuned.names, tuned.tokenizer
     texts = [text for part in splits for text in part.texts]
     limit = longest(tuned.model.encoder, tuned.config.max_seq_len)
-    lengths = text_lengths(tokenizer, texts, limit + 1)
-    ids = [i for text in texts for i in tokenizer.encode(text)]
-    unknown = ids.count(tokenizer.vocab["[UNK]"])
+    rows = [tokenizer.encode(text) for text in texts]
+    n_ids = sum(len(ids) for ids in rows)
+    unknown = sum(ids.count(tokenizer.vocab["[UNK]"]) for ids in rows)
     return {
         "rows_read": len(table.labelled.texts),
         "rows_skipped": [row._asdict() for row in table.bad_rows],
         "repeats_dropped": len(table.labelled.texts) - len(texts),
-        "texts_cut": sum(n > limit for n in lengths),
-        "unknown_tokens": unknown / max(1, len(ids)),
+        "texts_cut": sum(len(ids) + 2 > limit for ids in rows),  # [CLS], [SEP]
+        "unknown_tokens": unknown / max(1, n_ids),
         "labels": {
             name: {
                 part: split.labels.count(i) for part, split in splits._asdict().items()

@@ -8,7 +8,7 @@ Reference: safetensors stores numbers alone, so that opening a file runs no code
 """
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -79,12 +79,7 @@ def load_folder(
         ValueError: If a file is damaged or the weights do not fit the configuration.
     """
     folder = Path(folder)
-    missing = [name for name in FILES if not (folder / name).is_file()]
-    if missing:
-        raise FileNotFoundError(
-            f"folder={str(folder)!r}: must hold {', '.join(FILES)}, as save_folder or "
-            f"`lmcore train` writes them; missing: {', '.join(missing)}"
-        )
+    check_files(folder, FILES, "save_folder or `lmcore train`")
     tokenizer = load_tokenizer(folder / "tokenizer.json")
     try:
         fields = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -93,18 +88,45 @@ def load_folder(
     except (json.JSONDecodeError, TypeError) as error:
         raise ValueError(f"{folder / 'config.json'}: damaged ({error})") from error
     check_room(tokenizer, config)
-    try:
-        weights = load_file(folder / "model.safetensors")
-    except SafetensorError as error:
-        path = folder / "model.safetensors"
-        raise ValueError(f"{path}: damaged or cut off ({error})") from error
+    weights = read_weights(folder / "model.safetensors")
     if add_shared is not None:
         add_shared(config, weights)
+    fill(model, weights, folder)
+    return model.to(device).eval(), tokenizer
+
+
+def check_files(folder: Path, names: Sequence[str], writer: str) -> None:
+    """Refuse a folder that lacks a file, and say what writes them."""
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"folder={str(folder)!r}: must hold {', '.join(names)}, as {writer} writes "
+            f"them; missing: {', '.join(missing)}"
+        )
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The weights in a file, by name.
+
+    Raises:
+        ValueError: If the file is damaged.
+    """
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path}: damaged or cut off ({error})") from error
+
+
+def fill(model: nn.Module, weights: dict[str, Tensor], folder: Path) -> None:
+    """Put the weights into the model; each must be there, and have its shape.
+
+    Raises:
+        ValueError: If they do not fit.
+    """
     try:
         model.load_state_dict(weights)
     except (RuntimeError, AttributeError) as error:
         raise ValueError(f"{folder}: weights do not fit the config: {error}") from error
-    return model.to(device).eval(), tokenizer
 
 
 def check_room(tokenizer: Tokenizer, config: Config) -> None:

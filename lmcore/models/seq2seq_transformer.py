@@ -100,6 +100,15 @@ class TransformerState(NamedTuple):
     kv_cache: KVCache
     cross_cache: KVCache
 
+    def select(self, rows: Int[Tensor, "B_new"]) -> "TransformerState":
+        """The state of these rows of the batch, in this order."""
+        return TransformerState(
+            self.memory[rows],
+            self.mask[rows],
+            self.kv_cache.select(rows),
+            self.cross_cache.select(rows),
+        )
+
 
 class TransformerOutput(NamedTuple):
     """What the decoder wrote, and where it can go on."""
@@ -173,21 +182,7 @@ class TransformerSeq2Seq(nn.Module):
         """Read the source, and make room for the target."""
         mask = source_mask(source_ids, source_lengths)
         memory = self.transformer.encoder(self.embed_source(source_ids), mask)
-
-        def new_cache(max_len: int) -> KVCache:
-            config = self.config
-            return KVCache(
-                config.n_layers,
-                len(source_ids),
-                config.n_heads,
-                max_len,
-                config.d_model // config.n_heads,
-                memory.device,
-                memory.dtype,
-            )
-
-        caches = new_cache(self.config.max_seq_len), new_cache(source_ids.shape[1])
-        return TransformerState(memory, mask, *caches)
+        return first_state(memory, mask, self.config)
 
     def decode(
         self, ids: Int[Tensor, "B T"], state: TransformerState
@@ -210,12 +205,7 @@ class TransformerSeq2Seq(nn.Module):
         self, state: TransformerState, rows: Int[Tensor, "B_new"]
     ) -> TransformerState:
         """The state of these rows of the batch, in this order, for beam search."""
-        return TransformerState(
-            state.memory[rows],
-            state.mask[rows],
-            state.kv_cache.select(rows),
-            state.cross_cache.select(rows),
-        )
+        return state.select(rows)
 
     @torch.no_grad()
     def attention_weights(
@@ -261,3 +251,29 @@ def source_mask(
     if lengths is None:
         return torch.ones_like(source_ids, dtype=torch.bool)
     return padding_mask(lengths, source_ids.shape[1])
+
+
+def first_state(
+    memory: Float[Tensor, "B S D"], mask: Bool[Tensor, "B S"], config: Config
+) -> TransformerState:
+    """A read source, and empty caches for what will be written.
+
+    Args:
+        memory: The encoder's hidden states.
+        mask: True at the source's real positions.
+        config: Has ``n_layers``, ``n_heads``, ``d_model`` and ``max_seq_len``.
+    """
+
+    def new_cache(max_len: int) -> KVCache:
+        return KVCache(
+            config.n_layers,
+            len(memory),
+            config.n_heads,
+            max_len,
+            config.d_model // config.n_heads,
+            memory.device,
+            memory.dtype,
+        )
+
+    caches = new_cache(config.max_seq_len), new_cache(memory.shape[1])
+    return TransformerState(memory, mask, *caches)

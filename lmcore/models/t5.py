@@ -20,12 +20,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from lmcore.attention import KVCache
 from lmcore.config import Config, require
 from lmcore.layers import FUSED_ACTIVATIONS
 from lmcore.models.seq2seq_transformer import (
     TransformerOutput,
     TransformerState,
+    first_state,
     source_mask,
 )
 from lmcore.positions import RoPE
@@ -166,21 +166,8 @@ class T5(nn.Module):
     ) -> TransformerState:
         """Read the source, and make room for the target."""
         memory = self.hidden_states(source_ids, source_lengths)
-
-        def new_cache(max_len: int) -> KVCache:
-            return KVCache(
-                self.config.n_layers,
-                len(source_ids),
-                self.config.n_heads,
-                max_len,
-                self.config.d_head,
-                memory.device,
-                memory.dtype,
-            )
-
         mask = source_mask(source_ids, source_lengths)
-        caches = new_cache(self.config.max_seq_len), new_cache(source_ids.shape[1])
-        return TransformerState(memory, mask, *caches)
+        return first_state(memory, mask, self.config)
 
     def decode(
         self, ids: Int[Tensor, "B T"], state: TransformerState
@@ -204,12 +191,7 @@ class T5(nn.Module):
         self, state: TransformerState, rows: Int[Tensor, "B_new"]
     ) -> TransformerState:
         """The state of these rows of the batch, in this order, for beam search."""
-        return TransformerState(
-            state.memory[rows],
-            state.mask[rows],
-            state.kv_cache.select(rows),
-            state.cross_cache.select(rows),
-        )
+        return state.select(rows)
 
     def embed(
         self, ids: Int[Tensor, "B T"], start: int = 0
