@@ -7,6 +7,7 @@ solution. The grader runs its own copy, with inputs drawn from a secret.
 from collections import Counter
 from functools import cache, lru_cache
 from random import Random
+from unicodedata import normalize
 
 from lmcore.course.labs import Raised, Student, Written, task
 from lmcore.data import chinese_novel, shakespeare_split
@@ -23,6 +24,8 @@ SAMPLES = (
     "low, low lower",
     "It's 2024: naïve café, 你好 你好!",
     "one  two\n\nthree   four\tfive",
+    " a line\r\n\r\nand its end \n",
+    "cafe\u0301 ＡＢ ①",
     "",
 )
 SYLLABLES = (
@@ -108,8 +111,11 @@ def course_tokenizer(merges: list[Pair]) -> ByteBPETokenizer:
 )
 def check_count_words(student: Student) -> None:
     """Words as tuples of bytes, with their counts."""
+    earlier: set[tuple[int, ...]] = set()
     for text in (*SAMPLES, random_text(student.rng)):
         got = student.call("count_words", text)
+        before = earlier - set(coded(text))
+        earlier |= set(coded(text))
         words = Splitter("gpt2").split(text)
         student.expect(
             got,
@@ -130,8 +136,18 @@ def check_count_words(student: Student) -> None:
                 "each word counts as often as it occurs, not once": dict.fromkeys(
                     coded(text), 1
                 ),
-                "the text was changed before it was cut (lower case?)": coded(
-                    text.lower()
+                "the text was changed before it was cut (lower case, strip, other line "
+                "ends, another normal form?)": lambda got: any(
+                    got == coded(changed) for changed in _changed(text)
+                ),
+                "words of an earlier call are still counted: begin each call with an "
+                "empty dict": lambda got: bool(before & set(got)),
+                "bytes of the text are missing: each stands in some word, spaces and "
+                "line ends too": lambda got: (
+                    sum(len(word) * n for word, n in got.items()) < len(text.encode())
+                ),
+                "other words than those that PATTERN cuts": lambda got: (
+                    sum(len(word) * n for word, n in got.items()) == len(text.encode())
                 ),
             },
         )
@@ -154,7 +170,8 @@ def check_count_pairs(student: Student) -> None:
         {(1, 2, 3): 5, (2, 3): 2},
         {(1, 2, 1, 2): 3},
         {(7, 7, 7): 1},
-        {(9,): 4},
+        {(9,): 4, (1, 2): 3},
+        {(300, 256, 300): 2},
         {},
         coded(random_text(student.rng)),
     ]
@@ -162,10 +179,14 @@ def check_count_pairs(student: Student) -> None:
         got = student.call("count_pairs", words)
         flat = [i for word in words for i in word]
         table = [(list(word), count) for word, count in words.items()]
+        counts = dict(PairTable(table).counts)
         student.expect(
             got,
-            dict(PairTable(table).counts),
+            counts,
             causes={
+                "only pairs that occur have an entry": lambda got: (
+                    {pair: count for pair, count in got.items() if count} == counts
+                ),
                 "a word that occurs 5 times brings each pair 5 times": dict(
                     PairTable([(word, 1) for word, _ in table]).counts
                 ),
@@ -175,8 +196,14 @@ def check_count_pairs(student: Student) -> None:
                 "a pair may stand in one word more than once": _once(words),
                 "pairs never reach from one word into the next": lambda got: any(
                     pair in set(zip(flat, flat[1:], strict=False))
-                    and pair not in PairTable(table).counts
+                    and pair not in counts
                     for pair in got
+                ),
+                "a pair has an order: (2, 1) is not (1, 2)": lambda got: (
+                    set(got) == {tuple(sorted(pair)) for pair in counts}
+                ),
+                "a word of one byte has no pairs; go on with the next word": (
+                    lambda got: any(len(word) < 2 for word in words)
                 ),
             },
         )
@@ -206,6 +233,8 @@ def check_merge(student: Student) -> None:
         ([1, 2, 3], (8, 9), 256),
         ([4], (4, 4), 256),
         ([], (1, 2), 256),
+        ([15, 5, 51, 5, 5], (5, 5), 256),
+        ([97, 300, 301, 300, 301], (300, 301), 302),
     ]
     cases += [(rng.choices([1, 2, 3], k=30), (1, rng.randint(1, 2)), 400) for _ in "ab"]
     for ids, pair, new_id in cases:
@@ -219,6 +248,9 @@ def check_merge(student: Student) -> None:
                     _overlapping(ids, pair, new_id)
                 ),
                 "the last id is lost": merge_word(ids, {pair: 0}, [new_id])[:-1],
+                "the last id stands there again, though a merge took it": (
+                    merge_word(ids, {pair: 0}, [new_id]) + ids[-1:]
+                ),
                 "the pair has an order: (2, 1) is not (1, 2)": _either_order(
                     ids, pair, new_id
                 ),
@@ -229,9 +261,28 @@ def check_merge(student: Student) -> None:
                     len(got) == len(merge_word(ids, {pair: 0}, [new_id]))
                     and new_id not in got
                 ),
+                "as a text, 5 stands in 15 too: compare ids, not digits": (
+                    lambda got: got == _as_text(ids, pair, new_id)
+                ),
+                "nothing was merged; are ids compared with ==? (`is` asks whether two "
+                "are the same object, which holds for small ints alone)": (
+                    lambda got: got == ids and min(pair) > 256
+                ),
                 "nothing was merged": ids,
             },
         )
+    student.called = "merge([1, 2], (3, 4), 256)"
+    student.demand(
+        student.probe(probe_same_list) is False,
+        "gives back the very list that it was given: a new list is wanted, also where "
+        "there is nothing to merge",
+    )
+
+
+def probe_same_list(names: dict) -> bool:
+    """Whether merging nothing gives the argument itself."""
+    ids = [1, 2]
+    return names["merge"](ids, (3, 4), 256) is ids
 
 
 @task(
@@ -254,19 +305,31 @@ def check_train(student: Student) -> None:
     own = random_text(student.rng, 80)
     cases = [
         ("low low lower lowest", 2),
+        ("ox ox ox ox ca cab", 1),
         ("abab cdcd abab", 1),
         ("ba ba ab ab", 1),
+        ("ac,ac,ab,ab", 1),
+        ("a, b, c, d", 4),
+        ("aaaaaaaa", 5),
+        ("low low", 0),
         ("xy xyz xyzw", 6),
         ("", 3),
         ("hug pug pun bun hugs hug hugs", 50),
         ("你好 你好 你们", 4),
         (own, 25),
     ]
+    earlier: list[Pair] = []
     for text, n_merges in cases:
         got = student.call("train", text, n_merges)
         expected = true_merges(text, n_merges)
-        causes = {_why_not(got, expected, text): lambda got: True}
+        causes = {
+            "merges of an earlier call are still there: begin with an empty list": (
+                lambda got: len(got) > 0 and got[: len(earlier)] == earlier != []
+            ),
+            _why_not(got, expected, text): lambda got: True,
+        }
         student.expect(got, expected, causes=causes)
+        earlier = expected
 
 
 @task(
@@ -292,21 +355,35 @@ def check_encode(student: Student) -> None:
         ("abc", [(b, c), (ord("a"), b)]),
         ("low lower", true_merges("low low lower lowest", 3)),
         ("abcbc", [(b, c), (256, 256), (ord("a"), 257)]),
+        ("abc", [(ord("a"), b), (b, c)]),
+        ("abc", [(b, c), (ord("a"), b), (257, c)]),
         ("aaaaa", [(97, 97), (256, 256), (256, 97)]),
         ("to to", [(ord("o"), 32), (ord("t"), ord("o"))]),
+        ("don't", [(ord("n"), ord("'")), (ord("'"), ord("t"))]),
+        ("low low\n", [(ord("l"), ord("o"))]),
+        ("\tlow ", []),
         ("", [(97, 98)]),
         ("naïve 你好🙂", []),
         (random_text(rng), learned),
         (random_text(rng), true_merges("low lower 你好 你好 baba baba", 12)),
     ]
+    earlier: list[Pair] = []
     for text, merges in cases:
         got = student.call("encode", text, merges)
+        right = true_ids(text, merges)
         student.expect(
             got,
-            true_ids(text, merges),
+            right,
             causes={
+                "one flat list of ids is wanted": lambda got: any(
+                    isinstance(i, list | tuple) for i in got
+                ),
                 "a merge reaches over the border of two words: cut the text into "
-                "words first": merged_whole(list(text.encode()), merges),
+                "words with PATTERN first": merged_whole(list(text.encode()), merges),
+                "a merge takes the pair of ids that was learned, not any two tokens "
+                "that spell the same bytes": lambda got: (
+                    len(got) < len(right) and _bytes_of(got, merges) == text.encode()
+                ),
                 "the pair learned first is merged first, wherever it stands; not the "
                 "first pair from the left, and not the longest token": (
                     lambda got: (
@@ -316,17 +393,34 @@ def check_encode(student: Student) -> None:
                 "the pair learned last is merged first; it should be the one learned "
                 "first": _reversed(text, merges),
                 "nothing was merged": list(text.encode()),
-                "ord() gives characters; begin with UTF-8 bytes": lambda got: any(
-                    i not in range(256 + len(merges)) for i in got
+                "words are remembered from an earlier call, which had other merges": (
+                    lambda got: got == true_ids(text, earlier)
+                ),
+                "ord() gives characters; begin with UTF-8 bytes": [*map(ord, text)],
+                "each distinct word stands there once; a text is encoded with all its "
+                "words, in its order": [
+                    i for word in coded(text) for i in merged_whole(list(word), merges)
+                ],
+                "the first merge makes the id 256, the next one 257": [
+                    i + (i > 255) for i in right
+                ],
+                "the k-th merge makes the id 256 + k, also where earlier ones do not "
+                "occur in the text": lambda got: (
+                    len(got) == len(right)
+                    and all(i <= j for i, j in zip(got, right, strict=True))
                 ),
                 "merging stops too early: go on until no pair fits": lambda got: (
-                    len(got) > len(true_ids(text, merges))
+                    len(got) > len(right) and _bytes_of(got, merges) == text.encode()
                 ),
-                "the first merge makes the id 256, the next one 257": lambda got: (
-                    len(got) == len(true_ids(text, merges))
+                "these ids do not spell the bytes of the text: all of its UTF-8 bytes "
+                "are wanted, spaces and line ends too": lambda got: (
+                    _bytes_of(got, merges) != text.encode()
                 ),
+                "of all pairs that stand in the word, the one that was learned first is "
+                "merged first": lambda got: True,
             },
         )
+        earlier = merges
 
 
 @task(
@@ -354,13 +448,20 @@ def check_decode(student: Student) -> None:
         ([97, 0xE4, 0xBD, 98], []),
         ([0xFF, 0xFE, 65], []),
         (true_ids("你好", hello)[:1], hello),
+        ([0xE4, 0xBD, 0xE4, 0xBD], []),
         ([258, 256], [(97, 98), (256, 99), (257, 257)]),
+        ([256], [(120, 121)]),
+        (list(b" low\n"), []),
+        ([0xEF, 0xBB, 0xBF, 97], []),
         ([], []),
         (true_ids(text, learned), learned),
         ([rng.randrange(256) for _ in range(20)], []),
     ]
+    pile: list[bytes] = [bytes([i]) for i in range(256)]
     for ids, merges in cases:
         got = student.call("decode", ids, merges, raises=True)
+        pile += [_bytes_of([256 + k], merges) for k in range(len(merges))]
+        piled = b"".join(pile[i] for i in ids)
         tokenizer = course_tokenizer(merges)
         data = tokenizer.decode_bytes(ids)
         if isinstance(got, Raised):
@@ -375,10 +476,28 @@ def check_decode(student: Student) -> None:
             got,
             tokenizer.decode(ids),
             causes={
+                "one U+FFFD for each broken part: 228, 189 begin one character, so "
+                "they are one part; two such parts make two": lambda got: (
+                    got != tokenizer.decode(ids)
+                    and got.replace("\ufffd", "")
+                    == tokenizer.decode(ids).replace("\ufffd", "")
+                    and "\ufffd" in got
+                    and got != "".join(single)
+                ),
+                "one U+FFFD for each broken part, not for each byte: 228, 189 begin one "
+                "character, so they are one part": lambda got: (
+                    not merges and ids[0] < 128 and got == "".join(single)
+                ),
+                "merges of an earlier call are still in the table: build it anew": (
+                    lambda got: got == piled.decode("utf-8", "replace")
+                ),
                 "a character may be spread over tokens: join all bytes first, then "
                 "decode once": "".join(single),
                 "broken bytes are dropped; they must become U+FFFD": data.decode(
                     "utf-8", "ignore"
+                ),
+                "spaces and line ends belong to the text": lambda got: (
+                    got == tokenizer.decode(ids).strip()
                 ),
                 "bytes are not characters: decode them as UTF-8": data.decode(
                     "latin-1"
@@ -472,28 +591,50 @@ def check_compression(student: Student) -> None:
         language: {n: 1 / v for n, v in row.items()}
         for language, row in expected.items()
     }
-    student.expect(
-        got,
-        expected,
-        atol=0.011,
-        rtol=0,
-        causes={
-            "tokens per byte; bytes per token is wanted": lambda got: _near(
-                got, upside_down
-            ),
-            "characters per token; bytes per token is wanted": lambda got: _near(
-                got, chars
-            ),
-            "the two languages are swapped": lambda got: _near(got, swapped),
-            "measured on the text that it was trained on, or with another STUDENT": (
-                lambda got: _near({k: {0: v[0]} for k, v in got.items()}, _ones())
-            ),
-        },
+    for language, row in expected.items():  # no right figure in a message: they are
+        student.demand(  # to be measured
+            isinstance(got, dict) and isinstance(got.get(language), dict),
+            f'must be a dict with a dict for each language; "{language}" is missing',
+        )
+        sizes = list(got[language])
+        student.demand(
+            sorted(sizes, key=repr) == sorted(row, key=repr),
+            f'"{language}" must have the keys {", ".join(map(str, row))} (ints), '
+            f"got {sizes}",
+        )
+        for n, value in got[language].items():
+            student.demand(
+                isinstance(value, int | float) and not isinstance(value, bool),
+                f'"{language}" after {n} merges must be a number, got {value!r:.40}',
+            )
+    wrong = next(
+        (
+            (language, n)
+            for language, row in expected.items()
+            for n, value in row.items()
+            if not abs(got[language][n] - value) <= 0.011
+        ),
+        None,
     )
-
-
-def _ones() -> dict[str, dict[int, float]]:
-    return {"english": {0: 1.0}, "chinese": {0: 1.0}}
+    if wrong is None:
+        return
+    language, n = wrong
+    causes = {
+        "These are tokens per byte; bytes per token is wanted.": upside_down,
+        "These are characters per token; bytes per token is wanted.": chars,
+        "The two languages are swapped.": swapped,
+    }
+    about = [text for text, table in causes.items() if _near(got, table)] or [
+        "Without a merge each byte is a token."
+        if n == 0
+        else "Copy the figure with two digits. If it is as printed: was it measured "
+        "with another STUDENT, on the text that was trained on, or before `train` and "
+        "`encode` were right?"
+    ]
+    student.fail(
+        f'"{language}" after {n} merges: {got[language][n]} is not what your texts '
+        f"give. {about[0]}"
+    )
 
 
 def _near(got: dict, table: dict[str, dict[int, float]]) -> bool:
@@ -582,6 +723,18 @@ def check_cut(student: Student) -> float:
 # ------------------------------------- common mistakes, to say what went wrong
 
 
+def _changed(text: str) -> list[str]:
+    """A text as it is after steps that no tokenizer may take."""
+    forms = [normalize(form, text) for form in ("NFC", "NFD", "NFKC")]
+    return [text.lower(), text.strip(), text.replace("\r\n", "\n"), *forms]
+
+
+def _bytes_of(ids: list[int], merges: list[Pair]) -> bytes:
+    """What ids spell; nothing for those that there are not."""
+    tokenizer = course_tokenizer(merges)
+    return tokenizer.decode_bytes([i for i in ids if 0 <= i < 256 + len(merges)])
+
+
 def _apart(words: dict[tuple[int, ...], int]) -> dict[Pair, int]:
     """Pairs that do not overlap."""
     tally: Counter[Pair] = Counter()
@@ -612,6 +765,12 @@ def _either_order(ids: list[int], pair: Pair, new_id: int) -> list[int]:
     if set(ids[:2]) == set(pair) and len(ids) > 1:
         return [new_id, *_either_order(ids[2:], pair, new_id)]
     return [ids[0], *_either_order(ids[1:], pair, new_id)] if ids else []
+
+
+def _as_text(ids: list[int], pair: Pair, new_id: int) -> list[int]:
+    """Replaces digits in a text."""
+    text = " ".join(map(str, ids)).replace(f"{pair[0]} {pair[1]}", str(new_id))
+    return [int(part) for part in text.split()]
 
 
 def _overlapping(ids: list[int], pair: Pair, new_id: int) -> list[int]:
@@ -674,6 +833,16 @@ def _why_not(got: object, expected: list[Pair], text: str) -> str:
     table = PairTable(words)
     for step, pair in enumerate(expected[:k]):
         table.merge(pair, 256 + step)
+    crossing = (
+        "stands in no word at this step: merges never cross words, and each merge "
+        "changes the words"
+    )
+    if k < len(mine) and mine[k] in mine[:k]:
+        return "the same pair twice: after a choice, merge it in every word"
+    if k == len(mine) == len(expected):
+        return "the pairs must be ints"
+    if k == len(expected) and max(mine[k]) < 256 + k and not table.counts.get(mine[k]):
+        return f"{mine[k]} {crossing}"
     if k == len(expected):
         return (
             "training went on too long: stop after n_merges, or when the best pair "
@@ -681,8 +850,6 @@ def _why_not(got: object, expected: list[Pair], text: str) -> str:
         )
     if k == len(mine):
         return "training stopped too early"
-    if mine[k] in mine[:k]:
-        return "the same pair twice: after a choice, merge it in every word"
     if any(i >= 256 + k for i in mine[k]) or (k and 255 in mine[k]):
         return "the first merge makes the id 256, the next one 257"
     if table.counts.get(mine[k], 0) == table.counts[expected[k]]:
@@ -691,8 +858,5 @@ def _why_not(got: object, expected: list[Pair], text: str) -> str:
     if k == 0 and unweighted[mine[0]] == max(unweighted.values()):
         return "a word that occurs 5 times brings each pair 5 times"
     if table.counts.get(mine[k], 0) == 0:
-        return (
-            f"{mine[k]} stands in no word at this step: merges never cross words, "
-            "and each merge changes the words"
-        )
+        return f"{mine[k]} {crossing}"
     return f"{mine[k]} is not the most frequent pair at step {k}"

@@ -540,9 +540,726 @@ compression = {
     Mutant(
         "a language is missing",
         task="compression",
-        says="'chinese' is missing",
+        says='"chinese" is missing',
         code="""
 compression = {"english": compression["english"]}
+""",
+    ),
+    # Written without sight of the checks, by someone who solved the notebook first.
+    Mutant(
+        "the text is stripped",
+        task="count_words",
+        says="the text was changed",
+        code="""
+def count_words(text):
+    words = {}
+    for w in PATTERN.findall(text.strip()):
+        key = tuple(w.encode())
+        words[key] = words.get(key, 0) + 1
+    return words
+""",
+    ),
+    Mutant(
+        "the text is normalised",
+        task="count_words",
+        says="another normal form",
+        code="""
+import unicodedata
+def count_words(text):
+    words = {}
+    for w in PATTERN.findall(unicodedata.normalize("NFC", text)):
+        key = tuple(w.encode())
+        words[key] = words.get(key, 0) + 1
+    return words
+""",
+    ),
+    Mutant(
+        "line ends are changed",
+        task="count_words",
+        says="other line ends",
+        code="""
+def count_words(text):
+    words = {}
+    for w in PATTERN.findall(text.replace("\\r\\n", "\\n")):
+        key = tuple(w.encode())
+        words[key] = words.get(key, 0) + 1
+    return words
+""",
+    ),
+    Mutant(
+        "a dict as default argument",
+        task="count_words",
+        says="of an earlier call",
+        code="""
+def count_words(text, words={}):
+    for w in PATTERN.findall(text):
+        key = tuple(w.encode())
+        words[key] = words.get(key, 0) + 1
+    return words
+""",
+    ),
+    Mutant(
+        "a pattern of one's own",
+        task="count_words",
+        says="PATTERN cuts",
+        code="""
+import re
+def count_words(text):
+    words = {}
+    for w in re.findall(r" ?\\w+| ?[^\\s\\w]+|\\s+", text):
+        key = tuple(w.encode())
+        words[key] = words.get(key, 0) + 1
+    return words
+""",
+    ),
+    Mutant(
+        "line by line",
+        task="count_words",
+        says="bytes of the text are missing",
+        code="""
+def count_words(text):
+    words = {}
+    for line in text.split("\\n"):
+        for w in PATTERN.findall(line):
+            key = tuple(w.encode())
+            words[key] = words.get(key, 0) + 1
+    return words
+""",
+    ),
+    Mutant(
+        "str.count finds parts of words",
+        task="count_words",
+        says="got 3",
+        code="""
+def count_words(text):
+    # str.count counts "a" inside "banana"
+    return {tuple(w.encode()): text.count(w) for w in PATTERN.findall(text)}
+""",
+    ),
+    Mutant(
+        "break where continue is meant",
+        task="count_pairs",
+        says="go on with the next word",
+        code="""
+def count_pairs(words):
+    pairs = {}
+    for word, n in words.items():
+        if len(word) < 2:
+            break
+        for p in zip(word, word[1:]):
+            pairs[p] = pairs.get(p, 0) + n
+    return pairs
+""",
+    ),
+    Mutant(
+        "a table of 256 by 256",
+        task="count_pairs",
+        says="IndexError",
+        code="""
+def count_pairs(words):
+    # a 256 x 256 table: ids above 255 have no room
+    table = [[0] * 256 for _ in range(256)]
+    for word, n in words.items():
+        for a, b in zip(word, word[1:]):
+            table[a][b] += n
+    return {(a, b): table[a][b] for a in range(256) for b in range(256) if table[a][b]}
+""",
+    ),
+    Mutant(
+        "all pairs of ids, zeros too",
+        task="count_pairs",
+        says="only pairs that occur",
+        code="""
+def count_pairs(words):
+    # a table of all pairs of the ids that occur, zeros included
+    ids = sorted({i for w in words for i in w})
+    pairs = {(a, b): 0 for a in ids for b in ids}
+    for word, n in words.items():
+        for p in zip(word, word[1:]):
+            pairs[p] += n
+    return pairs
+""",
+    ),
+    Mutant(
+        "twins overlap once only",
+        task="count_pairs",
+        says="overlaps count",
+        code="""
+def count_pairs(words):
+    pairs = {}
+    for word, n in words.items():
+        previous = None
+        for p in zip(word, word[1:]):
+            if p[0] == p[1] and previous == p:
+                previous = None
+                continue
+            pairs[p] = pairs.get(p, 0) + n
+            previous = p
+    return pairs
+""",
+    ),
+    Mutant(
+        "pairs are sorted",
+        task="count_pairs",
+        says="has an order",
+        code="""
+def count_pairs(words):
+    pairs = {}
+    for word, n in words.items():
+        for p in zip(word, word[1:]):
+            p = tuple(sorted(p))
+            pairs[p] = pairs.get(p, 0) + n
+    return pairs
+""",
+    ),
+    Mutant(
+        "empties its argument",
+        task="count_pairs",
+        says="work on a copy",
+        code="""
+def count_pairs(words):
+    pairs = {}
+    while words:
+        word, n = words.popitem()
+        for p in zip(word, word[1:]):
+            pairs[p] = pairs.get(p, 0) + n
+    return pairs
+""",
+    ),
+    Mutant(
+        "str.replace on digits",
+        task="merge",
+        says="compare ids, not digits",
+        code="""
+def merge(ids, pair, new_id):
+    s = " ".join(map(str, ids)).replace(f"{pair[0]} {pair[1]}", str(new_id))
+    return [int(x) for x in s.split()]
+""",
+    ),
+    Mutant(
+        "`is` for ==",
+        task="merge",
+        says="compared with ==",
+        code="""
+def merge(ids, pair, new_id):
+    out, i = [], 0
+    while i < len(ids):
+        if i + 1 < len(ids) and ids[i] is pair[0] and ids[i + 1] is pair[1]:
+            out.append(new_id)
+            i += 2
+        else:
+            out.append(ids[i])
+            i += 1
+    return out
+""",
+    ),
+    Mutant(
+        "bytes.replace",
+        task="merge",
+        says="ValueError",
+        code="""
+def merge(ids, pair, new_id):
+    # through characters: fine up to 0x10ffff, but the surrogates... fine too; str.replace has no overlap
+    out = bytes(i for i in ids if i < 256).replace(bytes(pair), b"\\xff")
+    return [new_id if b == 255 else b for b in out]
+""",
+    ),
+    Mutant(
+        "the same list where nothing is merged",
+        task="merge",
+        says="a new list is wanted",
+        code="""
+def merge(ids, pair, new_id):
+    if pair not in list(zip(ids, ids[1:])):
+        return ids
+    out, i = [], 0
+    while i < len(ids):
+        if tuple(ids[i:i + 2]) == pair:
+            out.append(new_id)
+            i += 2
+        else:
+            out.append(ids[i])
+            i += 1
+    return out
+""",
+    ),
+    Mutant(
+        "the last id is always kept",
+        task="merge",
+        says="stands there again",
+        code="""
+def merge(ids, pair, new_id):
+    out = []
+    i = 0
+    while i < len(ids) - 1:
+        if (ids[i], ids[i + 1]) == pair:
+            out.append(new_id)
+            i += 2
+        else:
+            out.append(ids[i])
+            i += 1
+    out.append(ids[-1])
+    return out
+""",
+    ),
+    Mutant(
+        "list.index gives up early",
+        task="merge",
+        says="nothing was merged",
+        code="""
+def merge(ids, pair, new_id):
+    # finds places with list.index: a lone left id ends the search
+    out = list(ids)
+    while pair[0] in out:
+        i = out.index(pair[0])
+        if i + 1 < len(out) and out[i + 1] == pair[1]:
+            out[i:i + 2] = [new_id]
+        else:
+            break
+    return out
+""",
+    ),
+    Mutant(
+        "from right to left",
+        task="merge",
+        says="from left to right",
+        code="""
+def merge(ids, pair, new_id):
+    out = []
+    i = len(ids) - 1
+    while i >= 0:
+        if i > 0 and (ids[i - 1], ids[i]) == pair:
+            out.append(new_id)
+            i -= 2
+        else:
+            out.append(ids[i])
+            i -= 1
+    return out[::-1]
+""",
+    ),
+    Mutant(
+        "ties by the left id alone",
+        task="train",
+        says="the smaller pair wins",
+        code="""
+def train(text, n_merges):
+    words = count_words(text)
+    merges = []
+    for k in range(n_merges):
+        pairs = count_pairs(words)
+        if not pairs:
+            break
+        best = min(pairs, key=lambda p: (-pairs[p], p[0]))
+        if pairs[best] < 2:
+            break
+        merges.append(best)
+        words = {tuple(merge(list(w), best, 256 + k)): n for w, n in words.items()}
+    return merges
+""",
+    ),
+    Mutant(
+        "ties by the bytes of the tokens",
+        task="train",
+        says="the smaller pair wins",
+        code="""
+def train(text, n_merges):
+    words = count_words(text)
+    table = {i: bytes([i]) for i in range(256)}
+    merges = []
+    for k in range(n_merges):
+        pairs = count_pairs(words)
+        if not pairs:
+            break
+        best = min(pairs, key=lambda p: (-pairs[p], table[p[0]], table[p[1]]))
+        if pairs[best] < 2:
+            break
+        merges.append(best)
+        table[256 + k] = table[best[0]] + table[best[1]]
+        words = {tuple(merge(list(w), best, 256 + k)): n for w, n in words.items()}
+    return merges
+""",
+    ),
+    Mutant(
+        "one merge too many for none",
+        task="train",
+        says="training went on too long",
+        code="""
+def train(text, n_merges):
+    words = count_words(text)
+    merges = []
+    while True:
+        pairs = count_pairs(words)
+        if not pairs:
+            break
+        best = min(pairs, key=lambda p: (-pairs[p], p))
+        if pairs[best] < 2:
+            break
+        words = {tuple(merge(list(w), best, 256 + len(merges))): n for w, n in words.items()}
+        merges.append(best)
+        if len(merges) == n_merges:
+            break
+    return merges
+""",
+    ),
+    Mutant(
+        "the text as one long word",
+        task="train",
+        says="merges never cross words",
+        code="""
+def train(text, n_merges):
+    ids = list(text.encode())
+    merges = []
+    for k in range(n_merges):
+        pairs = {}
+        for p in zip(ids, ids[1:]):
+            pairs[p] = pairs.get(p, 0) + 1
+        if not pairs:
+            break
+        best = min(pairs, key=lambda p: (-pairs[p], p))
+        if pairs[best] < 2:
+            break
+        merges.append(best)
+        ids = merge(ids, best, 256 + k)
+    return merges
+""",
+    ),
+    Mutant(
+        "stops at a single pair",
+        task="train",
+        says="stopped too early",
+        code="""
+def train(text, n_merges):
+    words = count_words(text)
+    merges = []
+    for k in range(n_merges):
+        pairs = count_pairs(words)
+        if len(pairs) < 2:
+            break
+        best = min(pairs, key=lambda p: (-pairs[p], p))
+        if pairs[best] < 2:
+            break
+        merges.append(best)
+        words = {tuple(merge(list(w), best, 256 + k)): n for w, n in words.items()}
+    return merges
+""",
+    ),
+    Mutant(
+        "stops at two",
+        task="train",
+        says="stopped too early",
+        code="""
+def train(text, n_merges):
+    words = count_words(text)
+    merges = []
+    for k in range(n_merges):
+        pairs = count_pairs(words)
+        if not pairs:
+            break
+        best = min(pairs, key=lambda p: (-pairs[p], p))
+        if pairs[best] <= 2:
+            break
+        merges.append(best)
+        words = {tuple(merge(list(w), best, 256 + k)): n for w, n in words.items()}
+    return merges
+""",
+    ),
+    Mutant(
+        "a global list of merges",
+        task="train",
+        says="merges of an earlier call",
+        code="""
+merges = []
+def train(text, n_merges):
+    words = count_words(text)
+    for k in range(n_merges):
+        pairs = count_pairs(words)
+        if not pairs:
+            break
+        best = min(pairs, key=lambda p: (-pairs[p], p))
+        if pairs[best] < 2:
+            break
+        words = {tuple(merge(list(w), best, 256 + len(merges))): n for w, n in words.items()}
+        merges.append(best)
+    return merges
+""",
+    ),
+    Mutant(
+        "each distinct word once",
+        task="train",
+        says="brings each pair 5 times",
+        code="""
+def train(text, n_merges):
+    # counts each distinct word once
+    words = {w: 1 for w in count_words(text)}
+    merges = []
+    for k in range(n_merges):
+        pairs = count_pairs(words)
+        if not pairs:
+            break
+        best = min(pairs, key=lambda p: (-pairs[p], p))
+        if pairs[best] < 2:
+            break
+        merges.append(best)
+        words = {tuple(merge(list(w), best, 256 + k)): n for w, n in words.items()}
+    return merges
+""",
+    ),
+    Mutant(
+        "counts of the neighbours stay",
+        task="train",
+        says="each merge changes the words",
+        code="""
+def train(text, n_merges):
+    # keeps one table of counts, takes the merged pair out, forgets that its neighbours change
+    words = count_words(text)
+    pairs = count_pairs(words)
+    merges = []
+    for k in range(n_merges):
+        if not pairs:
+            break
+        best = min(pairs, key=lambda p: (-pairs[p], p))
+        if pairs[best] < 2:
+            break
+        merges.append(best)
+        words = {tuple(merge(list(w), best, 256 + k)): n for w, n in words.items()}
+        del pairs[best]
+        for p, n in count_pairs(words).items():
+            if 256 + k in p:
+                pairs[p] = n
+    return merges
+""",
+    ),
+    Mutant(
+        "split at spaces",
+        task="encode",
+        says="border of two words",
+        code="""
+def encode(text, merges):
+    out = []
+    for w in text.split(" "):
+        ids = list((" " + w).encode()) if out else list(w.encode())
+        for k, p in enumerate(merges):
+            ids = merge(ids, p, 256 + k)
+        out += ids
+    return out
+""",
+    ),
+    Mutant(
+        "ranks of bytes, not of pairs",
+        task="encode",
+        says="spell the same bytes",
+        code="""
+def encode(text, merges):
+    # rank from the joined bytes: two merges that give the same bytes are taken for one
+    table = [bytes([i]) for i in range(256)]
+    for a, b in merges:
+        table.append(table[a] + table[b])
+    rank = {t: i for i, t in enumerate(table)}
+    out = []
+    for w in PATTERN.findall(text):
+        parts = [bytes([b]) for b in w.encode()]
+        while True:
+            found = [(rank[a + b], i) for i, (a, b) in enumerate(zip(parts, parts[1:])) if a + b in rank]
+            if not found:
+                break
+            _, i = min(found)
+            parts[i:i + 2] = [parts[i] + parts[i + 1]]
+        out += [rank[p] for p in parts]
+    return out
+""",
+    ),
+    Mutant(
+        "the text is stripped",
+        task="encode",
+        says="do not spell the bytes",
+        code="""
+def encode(text, merges):
+    out = []
+    for w in PATTERN.findall(text.strip()):
+        ids = list(w.encode())
+        for k, p in enumerate(merges):
+            ids = merge(ids, p, 256 + k)
+        out += ids
+    return out
+""",
+    ),
+    Mutant(
+        "a cache that forgets which merges",
+        task="encode",
+        says="from an earlier call",
+        code="""
+cache = {}
+def encode(text, merges):
+    out = []
+    for w in PATTERN.findall(text):
+        if w not in cache:
+            ids = list(w.encode())
+            for k, p in enumerate(merges):
+                ids = merge(ids, p, 256 + k)
+            cache[w] = ids
+        out += cache[w]
+    return out
+""",
+    ),
+    Mutant(
+        "each distinct word once",
+        task="encode",
+        says="each distinct word stands there once",
+        code="""
+def encode(text, merges):
+    out = []
+    for w in count_words(text):
+        ids = list(w)
+        for k, p in enumerate(merges):
+            ids = merge(ids, p, 256 + k)
+        out += ids
+    return out
+""",
+    ),
+    Mutant(
+        "ids of the merges that were used",
+        task="encode",
+        says="the id 256 + k",
+        code="""
+def encode(text, merges):
+    new = 256
+    words = [list(w.encode()) for w in PATTERN.findall(text)]
+    for p in merges:
+        if any(p in zip(w, w[1:]) for w in words):
+            words = [merge(w, p, new) for w in words]
+            new += 1
+    return [i for w in words for i in w]
+""",
+    ),
+    Mutant(
+        "break at the first absent pair",
+        task="encode",
+        says="nothing was merged",
+        code="""
+def encode(text, merges):
+    out = []
+    for w in PATTERN.findall(text):
+        ids = list(w.encode())
+        for k, p in enumerate(merges):
+            if p not in zip(ids, ids[1:]):
+                break
+            ids = merge(ids, p, 256 + k)
+        out += ids
+    return out
+""",
+    ),
+    Mutant(
+        "one place for each merge",
+        task="encode",
+        says="stops too early",
+        code="""
+def encode(text, merges):
+    out = []
+    for w in PATTERN.findall(text):
+        ids = list(w.encode())
+        for k, p in enumerate(merges):
+            for i in range(len(ids) - 1):
+                if (ids[i], ids[i + 1]) == p:
+                    ids = ids[:i] + [256 + k] + ids[i + 2:]
+                    break
+        out += ids
+    return out
+""",
+    ),
+    Mutant(
+        "empties the merges",
+        task="encode",
+        says="work on a copy",
+        code="""
+def encode(text, merges):
+    merges.reverse()
+    k = 0
+    words = [list(w.encode()) for w in PATTERN.findall(text)]
+    while merges:
+        p = merges.pop()
+        words = [merge(w, p, 256 + k) for w in words]
+        k += 1
+    return [i for w in words for i in w]
+""",
+    ),
+    Mutant(
+        "the text is stripped",
+        task="decode",
+        says="spaces and line ends",
+        code="""
+def decode(ids, merges):
+    table = [bytes([i]) for i in range(256)]
+    for a, b in merges:
+        table.append(table[a] + table[b])
+    return b"".join(table[i] for i in ids).decode("utf-8", errors="replace").strip()
+""",
+    ),
+    Mutant(
+        "utf-8-sig",
+        task="decode",
+        says="length 1, expected 2",
+        code="""
+def decode(ids, merges):
+    table = [bytes([i]) for i in range(256)]
+    for a, b in merges:
+        table.append(table[a] + table[b])
+    return b"".join(table[i] for i in ids).decode("utf-8-sig", errors="replace")
+""",
+    ),
+    Mutant(
+        "one U+FFFD for a run of parts",
+        task="decode",
+        says="two such parts make two",
+        code="""
+import re
+def decode(ids, merges):
+    table = [bytes([i]) for i in range(256)]
+    for a, b in merges:
+        table.append(table[a] + table[b])
+    text = b"".join(table[i] for i in ids).decode("utf-8", errors="replace")
+    return re.sub("\\ufffd+", "\\ufffd", text)
+""",
+    ),
+    Mutant(
+        "one U+FFFD for each byte",
+        task="decode",
+        says="not for each byte",
+        code="""
+def decode(ids, merges):
+    table = [bytes([i]) for i in range(256)]
+    for a, b in merges:
+        table.append(table[a] + table[b])
+    data = b"".join(table[i] for i in ids)
+    text = data.decode("utf-8", errors="surrogateescape")
+    return "".join("\\ufffd" if "\\ud800" <= c <= "\\udfff" else c for c in text)
+""",
+    ),
+    Mutant(
+        "a global table that grows",
+        task="decode",
+        says="build it anew",
+        code="""
+TABLE = [bytes([i]) for i in range(256)]
+def decode(ids, merges):
+    for a, b in merges:
+        TABLE.append(TABLE[a] + TABLE[b])
+    return b"".join(TABLE[i] for i in ids).decode("utf-8", errors="replace")
+""",
+    ),
+    Mutant(
+        "repairs one part only",
+        task="decode",
+        says="two such parts make two",
+        code="""
+def decode(ids, merges):
+    table = [bytes([i]) for i in range(256)]
+    for a, b in merges:
+        table.append(table[a] + table[b])
+    data = b"".join(table[i] for i in ids)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as e:
+        return data[:e.start].decode() + "\\ufffd" + data[e.end:].decode(errors="ignore")
 """,
     ),
 ]
@@ -830,6 +1547,177 @@ compression = {
     language: {int(n): np.float64(value) for n, value in row.items()}
     for language, row in compression.items()
 }
+""",
+    ),
+    # Written without sight of the checks, by someone who solved the notebook first.
+    Equivalent(
+        "match after match",
+        task="count_words",
+        code="""
+def count_words(text: str) -> dict[tuple[int, ...], int]:
+    words = {}
+    start = 0
+    while start < len(text):
+        m = PATTERN.match(text, start)
+        w = text[start:m.end()]
+        start = m.end()
+        key = ()
+        for ch in w:
+            key += tuple(ch.encode("utf-8"))
+        words.setdefault(key, 0)
+        words[key] += 1
+    return words
+""",
+    ),
+    Equivalent(
+        "NumPy's stack",
+        task="count_pairs",
+        code="""
+import numpy as np
+def count_pairs(words):
+    found = {}
+    for w, n in words.items():
+        a = np.array(w, dtype=int)
+        for x, y in np.stack([a[:-1], a[1:]], 1).tolist() if len(a) > 1 else []:
+            found[x, y] = found.get((x, y), 0) + n
+    return found
+""",
+    ),
+    Equivalent(
+        "looks back instead of ahead",
+        task="merge",
+        code="""
+def merge(ids, pair, new_id):
+    out = []
+    fresh = False
+    for i in ids:
+        if out and not fresh and (out[-1], i) == tuple(pair):
+            out[-1] = new_id
+            fresh = True
+        else:
+            out.append(i)
+            fresh = False
+    return out
+""",
+    ),
+    Equivalent(
+        "through characters",
+        task="merge",
+        code="""
+def merge(ids, pair, new_id):
+    s = "".join(map(chr, ids)).replace(chr(pair[0]) + chr(pair[1]), chr(new_id))
+    return [ord(c) for c in s]
+""",
+    ),
+    Equivalent(
+        "every word, not the distinct ones",
+        task="train",
+        code="""
+def train(text, n_merges):
+    words = [list(w.encode()) for w in PATTERN.findall(text)]
+    merges = []
+    for new in range(256, 256 + n_merges):
+        pairs = {}
+        for w in words:
+            for p in zip(w, w[1:]):
+                pairs[p] = pairs.get(p, 0) + 1
+        if not pairs:
+            break
+        n, best = min((-n, p) for p, n in pairs.items())
+        if n > -2:
+            break
+        words = [merge(w, best, new) for w in words]
+        merges.append(best)
+    return merges
+""",
+    ),
+    Equivalent(
+        "sorted twice",
+        task="train",
+        code="""
+def train(text, n_merges):
+    words = count_words(text)
+    learned = []
+    next_id = 256
+    for _ in range(n_merges):
+        ranking = sorted(count_pairs(words).items())
+        ranking.sort(key=lambda item: item[1], reverse=True)
+        if not ranking or ranking[0][1] == 1:
+            break
+        pair = ranking[0][0]
+        words = {tuple(merge(list(w), pair, next_id)): c for w, c in words.items()}
+        next_id += 1
+        learned += [pair]
+    return learned
+""",
+    ),
+    Equivalent(
+        "a list for each pair",
+        task="train",
+        code="""
+def train(text, n_merges):
+    words = count_words(text)
+    merges = []
+    for k in range(n_merges):
+        pairs = count_pairs(words)
+        if not pairs:
+            break
+        best = min(pairs, key=lambda p: (-pairs[p], p))
+        if pairs[best] < 2:
+            break
+        merges.append(list(best))
+        words = {tuple(merge(list(w), best, 256 + k)): n for w, n in words.items()}
+    return merges
+""",
+    ),
+    Equivalent(
+        "a cache that knows the merges",
+        task="encode",
+        code="""
+from functools import lru_cache
+@lru_cache(maxsize=None)
+def encode_word(w, merges):
+    ids = list(w.encode())
+    for k, p in enumerate(merges):
+        ids = merge(ids, p, 256 + k)
+    return tuple(ids)
+def encode(text, merges):
+    merges = tuple(merges)
+    return [i for w in PATTERN.findall(text) for i in encode_word(w, merges)]
+""",
+    ),
+    Equivalent(
+        "a cache inside",
+        task="encode",
+        code="""
+def encode(text, merges):
+    rank = dict(zip(map(tuple, merges), range(256, 256 + len(merges))))
+    done = {}
+    def word(w):
+        if w not in done:
+            ids = list(w.encode())
+            while True:
+                news = [rank[p] for p in zip(ids, ids[1:]) if p in rank]
+                if not news:
+                    break
+                k = min(news)
+                ids = merge(ids, merges[k - 256], k)
+            done[w] = ids
+        return done[w]
+    return sum(map(word, PATTERN.findall(text)), [])
+""",
+    ),
+    Equivalent(
+        "an incremental decoder",
+        task="decode",
+        code="""
+import codecs
+def decode(ids, merges):
+    table = {i: [i] for i in range(256)}
+    for k, (a, b) in enumerate(merges, start=256):
+        table[k] = table[a] + table[b]
+    d = codecs.getincrementaldecoder("utf-8")("replace")
+    return "".join([d.decode(bytes(table[i])) for i in ids]) + d.decode(b"", final=True)
 """,
     ),
 ]

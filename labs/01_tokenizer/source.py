@@ -232,7 +232,9 @@ check(encode)
 # `decode(ids, merges)` gives the text. A language model may stop in the middle of a
 # character, or write bytes that are no UTF-8 at all. Then each broken part becomes
 # U+FFFD (the replacement character, 替换字符), and nothing is raised:
-# `decode([97, 228, 189, 98], [])` is `"a\ufffdb"`.
+# `decode([97, 228, 189, 98], [])` is `"a\ufffdb"`. A part is what Python's own decoder
+# takes for one: here 228 and 189 begin one character, which does not go on, so they are
+# one part; a byte that can begin nothing is a part of its own.
 
 
 # %% task="decode"
@@ -261,9 +263,9 @@ check(decode)
 # and on 100 kB of *Romance of the Three Kingdoms* (三国演义), and measure on other parts
 # that training has not seen. Which parts depends on your name.
 #
-# **Predict.** After 64 merges, which language has more bytes a token? Write your guess
-# down, then run the cell. It trains once a language, with 512 merges, and takes the first
-# 0, 64, 256 and 512 of them.
+# **Predict.** After 64 merges, which language has more bytes a token, and after 512? Write
+# your guess down, then run the cell. It trains once a language, with 512 merges, and takes
+# the first 0, 64, 256 and 512 of them.
 
 # %% tags=["experiment"]
 texts = lab.checks.own_texts(STUDENT)
@@ -279,8 +281,9 @@ for language, row in measured.items():
     print(f'    "{language}": {row},')
 
 # %% [markdown]
-# Type the eight numbers into the next cell. (The grader does not run the experiment; it
-# measures your texts itself, and compares.)
+# Type the eight numbers into the next cell: a dict called `compression`, which holds the
+# two printed lines between its braces, `{"english": {0: 1.0, ...}, "chinese": {...}}`.
+# (The grader does not run the experiment; it measures your texts itself, and compares.)
 
 # %% task="compression"
 ### BEGIN SOLUTION
