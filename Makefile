@@ -1,8 +1,8 @@
 # Thin aliases of run.py, for those who have make: make lab, make test.
 PYTHON ?= python3
 
-.PHONY: lab test notebooks labs author bench doctor
-lab test author bench doctor:
+.PHONY: lab test notebooks labs author book bench doctor
+lab test author book bench doctor:
 	$(PYTHON) run.py $@ $(ARGS)
 
 notebooks:  # make notebooks ARGS="build 03"

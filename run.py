@@ -81,6 +81,11 @@ def bench(options: argparse.Namespace, rest: list[str]) -> int:
     return run([python(), str(files[rest[0]]), *rest[1:]])
 
 
+def book(options: argparse.Namespace, rest: list[str]) -> int:
+    """Build the web edition in book/_build/html."""
+    return run([python(), str(ROOT / "book" / "build.py"), *rest])
+
+
 def test(options: argparse.Namespace, rest: list[str]) -> int:
     """Run every check, all of them even if one fails, and sum up."""
     parts = checks(options.lax)
@@ -108,6 +113,7 @@ def checks(lax: bool = False) -> dict[str, list[str]]:
         "format": ["ruff", "format", "--check", "."],
         "lint": ["ruff", "check", "."],
         "imports": ["lint-imports"],
+        "book": ["python", "book/build.py"],
         "tests": ["pytest", "-q", "-n", "2", "--dist", "loadscope", "tests"],
         "notebooks": ["lmcore", "notebooks", "check"] + ["--lax"] * lax,
         "labs": ["lmcore", "labs", "check"],
@@ -118,7 +124,8 @@ def checks(lax: bool = False) -> dict[str, list[str]]:
 # Name: (function, extras of pyproject.toml that it needs, takes further arguments).
 COMMANDS = {
     "lab": (lab, {"course"}, True),
-    "test": (test, {"course", "dev"}, False),
+    "book": (book, {"course", "book"}, True),
+    "test": (test, {"course", "dev", "book"}, False),
     "notebooks": (notebooks, {"course", "dev"}, True),
     "labs": (labs, {"course", "dev"}, True),
     "author": (author, {"course", "dev"}, True),

@@ -275,11 +275,11 @@ def test_test_runs_every_part_and_fails_if_one_does(
 ) -> None:
     code, commands = outcome(run, monkeypatch, "test")
     assert code == 1
-    programs = ["ruff", "ruff", "lint-imports", "pytest", "lmcore", "lmcore", "python"]
-    assert [command[0] for command in commands] == programs
+    programs = ["ruff", "ruff", "lint-imports", "python", "pytest", "lmcore", "lmcore"]
+    assert [command[0] for command in commands] == [*programs, "python"]
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1] == "checks: 6 passed, 1 failed"
-    assert re.match(r"imports +\d+\.\d s  FAILED \(exit 3\)", lines[-6])
+    assert lines[-1] == "checks: 7 passed, 1 failed"
+    assert re.match(r"imports +\d+\.\d s  FAILED \(exit 3\)", lines[-7])
 
 
 def test_test_runs_what_is_asked_for(

@@ -1,0 +1,322 @@
+"""Pages of the book that are made from the notebooks and results: nothing typed twice.
+
+The front page with the contents, the scoreboard, the labs, the glossary and the
+references. Their prose stands in ``texts/``; the functions here fill in the rest.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from notebook_pages import chapter_number
+from references import References
+
+from lmcore.course.desk import read_heading
+from lmcore.course.notebooks import Chapter, find_chapters, read_results, time_band
+from lmcore.course.scoreboard import read_scoreboard
+
+HERE = Path(__file__).resolve().parent
+PARTS = (  # a chapter belongs to the last part that begins no later
+    ("00", "I Foundations"),
+    ("06", "II Sequences"),
+    ("09", "III Pretraining"),
+    ("13", "IV Adaptation"),
+    ("17", "V Beyond"),
+    ("A", "Appendices"),
+)
+
+
+@dataclass(frozen=True)
+class Term:
+    """One entry of the glossary.
+
+    Attributes:
+        name: The English term.
+        chinese: The Chinese term; more than one where chapters differ.
+        means: One sentence.
+    """
+
+    name: str
+    chinese: tuple[str, ...]
+    means: str
+
+    @property
+    def heading(self) -> str:
+        """The line that it is listed under."""
+        return f"{self.name} ({', '.join(self.chinese)})"
+
+
+class Glossary:
+    """The terms of ``glossary.yaml``, and where a text names one."""
+
+    def __init__(self, terms: list[Term]) -> None:
+        """Raises ValueError if two terms share a Chinese word."""
+        self.terms = sorted(terms, key=lambda term: term.name.lower())
+        self.by_chinese: dict[str, Term] = {}
+        for term in terms:
+            for word in term.chinese:
+                if word in self.by_chinese:
+                    raise ValueError(f"glossary.yaml: {word} stands there twice")
+                self.by_chinese[word] = term
+        words = sorted(self.by_chinese, key=len, reverse=True)
+        self.bracket = re.compile(
+            rf"[(]\s*({'|'.join(map(re.escape, words))})(?=[\s,;:)])"
+        )
+
+    @classmethod
+    def read(cls, path: Path) -> "Glossary":
+        """Read the file: a list of entries with ``term``, ``zh`` and ``means``."""
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+        terms = []
+        for entry in entries:
+            words = entry["zh"] if isinstance(entry["zh"], list) else [entry["zh"]]
+            terms.append(Term(entry["term"], tuple(words), entry["means"].strip()))
+        return cls(terms)
+
+    def terms_in(self, text: str) -> list[Term]:
+        """Terms that a text names with the Chinese in brackets, in order."""
+        return [self.by_chinese[m[1]] for m in self.bracket.finditer(text)]
+
+
+def chapters(root: Path) -> list[Chapter]:
+    """Chapters whose notebook stands, in book order."""
+    return [c for c in find_chapters(root) if c.notebook.exists()]
+
+
+def by_part(root: Path) -> list[tuple[str, list[Chapter]]]:
+    """The parts that have chapters, with them."""
+    parts: dict[str, list[Chapter]] = {}
+    for chapter in chapters(root):
+        number = chapter_number(chapter.name)
+        title = [name for first, name in PARTS if first <= number][-1]
+        parts.setdefault(title, []).append(chapter)
+    return list(parts.items())
+
+
+def cells_of(notebook: Path, kind: str = "markdown") -> list[str]:
+    """The texts of a notebook's cells of one kind."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return ["".join(c["source"]) for c in cells if c["cell_type"] == kind]
+
+
+def fill(page: str, **parts: str) -> str:
+    """The text of ``texts/PAGE.md`` with ``{{ name }}`` replaced by each part."""
+    text = (HERE / "texts" / f"{page}.md").read_text(encoding="utf-8")
+    for name, part in parts.items():
+        text = text.replace(f"{{{{ {name} }}}}", part)
+    return text
+
+
+def table(head: str, rows: Iterable[Iterable[str]], align: str = "") -> str:
+    """A Markdown table.
+
+    Args:
+        head: The names of its columns, with commas between.
+        rows: Its cells.
+        align: ``r`` for each column of figures, ``l`` for others; none: all left.
+    """
+    names = head.split(", ")
+    rules = {"r": "--:", "l": "---"}
+    lines = [names, [rules[letter] for letter in align or "l" * len(names)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def all_pages(root: Path) -> dict[str, str]:
+    """File name and text of every page that is made here."""
+    references = References.read(HERE / "references.bib")
+    return {
+        "index.md": front_page(root),
+        "scoreboard.md": scoreboard_page(root),
+        "labs.md": labs_page(root),
+        "glossary.md": glossary_page(root),
+        "references.md": fill("references", others=references.others(root)),
+    }
+
+
+def front_page(root: Path) -> str:
+    """What the course is, a picture, the two commands and the contents.
+
+    The opening and the picture are the README's.
+    """
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    paragraphs = [p.strip() for p in readme.split("\n\n")[1:]]
+    picture = re.search(r"^!\[[^\]]+\]\((?!https?:)[^)]+\)", readme, re.MULTILINE)
+    results, labs = read_results(root), labs_of_chapters(root)
+    contents = []
+    for part, members in by_part(root):
+        rows = []
+        for chapter in members:
+            heading, question = read_heading(chapter.notebook)
+            seconds = results.get(chapter.name, {}).get("seconds")
+            rows.append(
+                (
+                    f"[{heading.replace(' · ', ' ')}](chapters/{chapter.name}.ipynb)",
+                    question.replace("|", "\\|"),
+                    "" if seconds is None else time_band(seconds),
+                    ", ".join(labs.get(chapter_number(chapter.name), [])),
+                )
+            )
+        contents += [f"### {part}", table("chapter, question, to run, lab", rows)]
+    return fill(
+        "index",
+        title=re.search(r"^# (.+)$", readme, re.MULTILINE)[1],
+        opening=next(p for p in paragraphs if re.match(r"[A-Za-z]", p)),
+        picture=picture[0] if picture else "",
+        contents="\n\n".join(contents),
+        toctrees="\n".join(toctrees(root)),
+    )
+
+
+def toctrees(root: Path) -> list[str]:
+    """The order of all pages, for the contents at the left and previous/next."""
+    groups = [
+        (part, [f"chapters/{chapter.name}" for chapter in members])
+        for part, members in by_part(root)
+        if part != PARTS[-1][1]
+    ]
+    labs = [path.parent.name for path in sorted(root.glob("labs/*/lab.ipynb"))]
+    groups.append(("Labs", ["labs", *(f"labs/{name}/lab" for name in labs)]))
+    about = ["scoreboard"]
+    about += [n for n in ("INSTRUCTORS", "CONTRIBUTING") if (root / f"{n}.md").exists()]
+    groups.append(("About the course", about))
+    appendices = dict(by_part(root)).get(PARTS[-1][1], [])
+    back = [f"chapters/{chapter.name}" for chapter in appendices]
+    groups.append(("Appendices", [*back, "glossary", "references", "genindex"]))
+    lines = []
+    for caption, names in groups:
+        lines += ["```{toctree}", ":hidden:", f":caption: {caption}", "", *names]
+        lines += ["```", ""]
+    return lines
+
+
+def scoreboard_page(root: Path) -> str:
+    """Every language model of the book on the same held-out text."""
+    names = {chapter.name for chapter in chapters(root)}
+    rows, commands = [], []
+    for row in read_scoreboard(root / "results" / "scoreboard.json"):
+        number = chapter_number(row.chapter)
+        link = f"[{number}](chapters/{row.chapter}.ipynb)"
+        rows.append(
+            (
+                row.model,
+                link if row.chapter in names else number,
+                f"{row.bits_per_byte:.2f}",
+                f"{row.train_seconds:,.0f} s",
+                f"{row.parameters:,}",
+            )
+        )
+        commands.append(f"- {row.model}: `{row.command}` ({row.machine}; {row.date})")
+    head = "model, chapter, bits per byte, training, parameters"
+    return fill(
+        "scoreboard",
+        table=table(head, rows, "llrrr"),
+        commands="\n".join(commands),
+    )
+
+
+def labs_of_chapters(root: Path) -> dict[str, list[str]]:
+    """Links to labs by the number of the chapter that they go with."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(root.glob("labs/*/lab.ipynb")):
+        label = read_heading(path)[0].split(" · ")[0]
+        for number in chapters_of_lab(path):
+            found.setdefault(number, []).append(
+                f"[{label}](labs/{path.parent.name}/lab.ipynb)"
+            )
+    return found
+
+
+def chapters_of_lab(path: Path) -> list[str]:
+    """Numbers of the chapters that a lab's first cell names."""
+    first = cells_of(path)[0]
+    found = re.findall(r"[Cc]hapters? (\d\d)(?:(?: and |, )(\d\d))*", first)
+    return sorted({number for pair in found for number in pair if number})
+
+
+def labs_page(root: Path) -> str:
+    """The labs: what each is, how long, how many points, and the file to take."""
+    known = {chapter_number(c.name): c.name for c in chapters(root)}
+    rows = []
+    for path in sorted(root.glob("labs/*/lab.ipynb")):
+        name = path.relative_to(root).as_posix()
+        time = re.search(r"\*\*Time\.\*\* (.+?)\.\s", cells_of(path)[0])
+        numbers = [n for n in chapters_of_lab(path) if n in known]
+        marks, by_hand = points(path)
+        rows.append(
+            (
+                f"[{read_heading(path)[0].replace(' · ', ' ')}]({name})",
+                ", ".join(f"[{n}](chapters/{known[n]}.ipynb)" for n in numbers),
+                time[1] if time else "",
+                f"{marks}, and {by_hand} by hand",
+                f"{{download}}`{path.parent.name} <{name}>`",
+            )
+        )
+    return fill("labs", table=table("lab, goes with, time, points, notebook", rows))
+
+
+def points(lab: Path) -> tuple[int, int]:
+    """A lab's points: those that the grader gives, and those given by a person."""
+    cells = json.loads(lab.read_text(encoding="utf-8"))["cells"]
+    graded = [c["metadata"].get("nbgrader", {}) for c in cells]
+    graded = [g for g in graded if g.get("grade")]
+    by_hand = sum(g["points"] for g in graded if g["solution"])
+    return round(sum(g["points"] for g in graded) - by_hand), round(by_hand)
+
+
+def glossary_page(root: Path) -> str:
+    """Each term with its Chinese name, one sentence, and where chapters name it."""
+    glossary = Glossary.read(HERE / "glossary.yaml")
+    uses: dict[str, list[str]] = {}
+    for chapter in chapters(root):
+        for name in {term.name for term in glossary.terms_in(prose(chapter))}:
+            uses.setdefault(name, []).append(chapter.name)
+    lines = ["```{glossary}"]
+    for term in glossary.terms:
+        links = [f"{{first}}`{where}:{term.name}`" for where in uses.get(term.name, [])]
+        lines += [term.heading, f"  {term.means} {', '.join(links)}".rstrip(), ""]
+    count = str(len(glossary.terms))
+    return fill("glossary", count=count, terms="\n".join([*lines, "```"]))
+
+
+def prose(chapter: Chapter) -> str:
+    """All Markdown of a chapter."""
+    return "\n\n".join(cells_of(chapter.notebook))
+
+
+def description(source: Path, pagename: str) -> str:
+    """One or two sentences on a page, for search engines and link previews."""
+    notebook = source / f"{pagename}.ipynb"
+    if not notebook.exists():
+        name = pagename.split("/")[-1].capitalize()
+        return f"{name} of a course on large language models that runs on a laptop."
+    title, question = read_heading(notebook)
+    if not question:
+        goal = re.search(
+            r"\*\*Goal\.\*\*\s*(.+?)\.\s", cells_of(notebook)[0], re.DOTALL
+        )
+        question = " ".join(goal[1].split()) + "." if goal else ""
+    plain = re.sub(r"[*`$\\]", "", question)
+    return f"{title}. {plain}"
+
+
+def gaps(root: Path) -> list[str]:
+    """What the chapters name and the glossary or the references lack, in words."""
+    glossary = Glossary.read(HERE / "glossary.yaml")
+    missing: dict[str, None] = {}
+    for chapter in chapters(root):
+        for match in re.finditer(
+            r"[(]([\u4e00-\u9fff][^(),;\n]*)[),;]", prose(chapter)
+        ):
+            if match[1].strip() not in glossary.by_chinese:
+                missing[match[1].strip()] = None
+    lines = []
+    if missing:
+        lines.append(f"glossary.yaml lacks {len(missing)}: {', '.join(missing)}")
+    unknown = References.read(HERE / "references.bib").unknown(root)
+    if unknown:
+        lines.append(f"references.bib lacks {len(unknown)}:")
+        lines += [f"  {chapter}: {item}" for chapter, item in unknown]
+    return lines
