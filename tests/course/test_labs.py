@@ -482,9 +482,10 @@ def test_check_tells_at_once_and_counts(opened, capsys):
     out = capsys.readouterr()
     assert out.err == ""
     assert "✓ double: right (3 points)" in out.out
-    assert "1 of 2 tasks, 3 of 5 points" in out.out
+    assert "1 of 2 tasks, 3 of 5 points\nnot checked yet: total\n" in out.out
     open_lab.check(names["total"])
-    assert "2 of 2 tasks, 5 of 5 points" in capsys.readouterr().out
+    assert "2 of 2 tasks, 5 of 5 points" in (out := capsys.readouterr().out)
+    assert "not checked" not in out
     open_lab.hint("double", 2)
     assert capsys.readouterr().out == "Hint 2 of 3 for double: two\n"
     with pytest.raises(ValueError, match="level=4"):
@@ -508,6 +509,18 @@ def test_a_failed_check_shows_its_message_alone(opened, capsys):
         open_lab.check(names["double"])  # a lambda has no name of a task
     with pytest.raises(CheckFailed, match="not what the notebook calls"):
         open_lab.check(len, "double")
+
+
+def test_after_a_restart_an_earlier_task_is_not_checked_and_not_wrong(opened):
+    open_lab, names = opened
+    exec("def total(values): return 0", names)
+    with pytest.raises(AssertionError, match="`double`, .* is not checked yet"):
+        open_lab.check(names["total"])
+    exec("def double(values): return 0", names)
+    with pytest.raises(AssertionError):
+        open_lab.check(names["double"])
+    with pytest.raises(AssertionError, match="`double`, .* is not right yet"):
+        open_lab.check(names["total"])
 
 
 def test_a_check_in_the_notebook_sees_what_the_grader_sees(opened, grader):

@@ -4,6 +4,7 @@ The words name the kind, the length or shape, the first place that differs, and 
 stands there on both sides. They show one element of a right answer, never all of it.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,16 +12,46 @@ from typing import Any
 from lmcore.course.labs.wire import Opaque
 
 SHOWN = 60  # characters of a value in a message
+LARGE = 8  # elements of an array that is shown by its shape alone
+LAZY = ("generator", "map", "filter", "zip", "range", "enumerate", "reversed")
+VIEWS = ("dict_keys", "dict_values", "dict_items")
+RETURN = " (is there a `return`?)"
 
 
 def show(value: Any, limit: int = SHOWN) -> str:
     """A value in at most ``limit`` characters."""
+    text = _written(value, limit)
+    if is_array(value) and _size(value) > LARGE:
+        text = f"{kind_of(value)} of shape {tuple(value.shape)}"
+    return text if len(text) <= limit else f"{text[: limit - 2]} …"
+
+
+def _written(value: Any, limit: int) -> str:
+    """A value as Python writes it, but for arrays and what cannot be sent."""
     if isinstance(value, Opaque):
         return f"<{value.type_name}>"
-    if is_array(value) and _size(value) > 8:
-        return f"{kind_of(value)} of shape {tuple(value.shape)}"
-    text = repr(value.tolist()) if is_array(value) else repr(value)
-    return text if len(text) <= limit else f"{text[: limit - 2]} …"
+    if is_array(value):
+        word = kind_of(value).split()[1]
+        large = _size(value) > LARGE
+        return f"{word} {tuple(value.shape)}" if large else repr(_short(value.tolist()))
+    if isinstance(value, Mapping):
+        pairs = itertools.islice(value.items(), limit)
+        parts = [f"{_written(k, limit)}: {_written(v, limit)}" for k, v in pairs]
+        return f"{{{', '.join(parts)}}}"
+    if isinstance(value, list | tuple):
+        parts = [_written(item, limit) for item in value[:limit]]
+        inside = ", ".join(parts)
+        if isinstance(value, list):
+            return f"[{inside}]"
+        return f"({inside},)" if len(value) == 1 else f"({inside})"
+    return repr(value)
+
+
+def _short(value: Any) -> Any:
+    """The numbers of a small array, which may be of 32 bits, with six digits."""
+    if isinstance(value, list):
+        return [_short(item) for item in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def kind_of(value: Any) -> str:
@@ -46,8 +77,10 @@ def difference(
 ) -> str | None:
     """The first difference in words; None if the two agree.
 
-    A list and a tuple of the same items agree, and so do a tensor and an array. An int
-    does not agree with a float where an int is expected (ids are ints).
+    A list and a tuple of the same items agree, and so do a tensor and an array, and so
+    do a number and NumPy's scalar or array or a tensor without axes. An int does not
+    agree with a float where an int is expected (ids are ints), nor a number with a
+    tensor where a tensor is expected (it would have lost its gradient).
 
     Args:
         got: The student's value, of the types that ``wire`` sends.
@@ -58,12 +91,17 @@ def difference(
     """
     tolerance = {"rtol": rtol, "atol": atol}
     place = f" at {at}" if at else ""
+    if is_array(expected) and not hasattr(expected, "numel") and not expected.shape:
+        expected = expected.item()  # NumPy's scalars; its mean() gives a plain float
     if is_array(expected):
         return _array_difference(got, expected, place, rtol, atol)
+    if isinstance(expected, bool | int | float) and is_array(got) and not got.shape:
+        got = got.item()  # a loss is often a tensor without axes
     if isinstance(expected, bool) or expected is None:
         if type(got) is type(expected) and got == expected:
             return None
-        return f"expected {expected}{place}, got {show(got)}"
+        hint = RETURN if got is None else ""
+        return f"expected {expected}{place}, got {show(got)}{hint}"
     if isinstance(expected, int | float):
         return _number_difference(got, expected, place, rtol, atol)
     if isinstance(expected, Mapping):
@@ -91,8 +129,8 @@ def same(got: Any, expected: Any, *, rtol: float = 1e-5, atol: float = 1e-8) -> 
 def _kinds(got: Any, expected: Any, place: str) -> str:
     hint = ""
     if got is None:
-        hint = " (is there a `return`?)"
-    elif isinstance(got, Opaque) and got.type_name in ("generator", "map", "filter"):
+        hint = RETURN
+    elif isinstance(got, Opaque) and got.type_name in LAZY + VIEWS:
         hint = " (wrap it in list(...))"
     return f"expected {kind_of(expected)}{place}, got {_kind_and_value(got)}{hint}"
 
@@ -106,8 +144,6 @@ def _kind_and_value(got: Any) -> str:
 def _number_difference(
     got: Any, expected: float, place: str, rtol: float, atol: float
 ) -> str | None:
-    if is_array(got) and _size(got) == 1 and not got.shape:
-        got = got.item()  # a loss is often a tensor without axes
     if isinstance(got, bool) or not isinstance(got, int | float):
         return _kinds(got, expected, place)
     if isinstance(expected, int):
@@ -192,9 +228,7 @@ def _array_difference(
     import numpy
 
     if not is_array(got):
-        if isinstance(got, int | float | list | tuple) and not isinstance(got, bool):
-            return _kinds(got, expected, place)
-        return f"expected {kind_of(expected)}{place}, got {_kind_and_value(got)}"
+        return _kinds(got, expected, place)
     if tuple(got.shape) != tuple(expected.shape):
         return (
             f"shape {tuple(got.shape)}{place}, expected {tuple(expected.shape)}"

@@ -10,8 +10,10 @@
 A check returns if the answer is right and raises ``CheckFailed`` if it is wrong.
 """
 
+import contextlib
 import re
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -209,7 +211,8 @@ def run_task(one: Task, student: Student) -> Outcome:
     ``ProcessEnded`` passes through: the grader deals with it.
     """
     try:
-        figure = one.check(student)
+        with _quiet():
+            figure = one.check(student)
     except NotWritten as failure:
         return Outcome(one, "blank", str(failure))
     except CheckFailed as failure:
@@ -224,10 +227,32 @@ def run_task(one: Task, student: Student) -> Outcome:
     return Outcome(one, "right", figure=figure)
 
 
-def because(one: Task, right: Callable[[str], bool]) -> str:
-    """Words on tasks that this one builds on and that are not right yet."""
-    wrong = [f"`{name}`" for name in one.needs if not right(name)]
-    if not wrong:
-        return ""
-    verb = "is" if len(wrong) == 1 else "are"
-    return f"\n{' and '.join(wrong)}, which it builds on, {verb} not right yet."
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep a check's own arithmetic off stderr: candidates may overflow or be NaN.
+
+    The student's code warns as ever, into ``student.warned``.
+    """
+    import numpy
+
+    with numpy.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def because(one: Task, statuses: Mapping[str, str]) -> str:
+    """Words on tasks that this one builds on and that are not right yet.
+
+    Args:
+        one: The task.
+        statuses: Of the tasks that were checked, by name.
+    """
+    wrong = [name for name in one.needs if statuses.get(name, "right") != "right"]
+    unknown = [name for name in one.needs if name not in statuses]
+    words = ""
+    for names, state in ((wrong, "not right"), (unknown, "not checked")):
+        if names:
+            verb = "is" if len(names) == 1 else "are"
+            listed = " and ".join(f"`{name}`" for name in names)
+            words += f"\n{listed}, which it builds on, {verb} {state} yet."
+    return words

@@ -137,7 +137,7 @@ class Grader:
 
     def _explain(self, result: Result, session: Session, cells: list[Cell]) -> None:
         """Add to messages what lies behind them: a broken cell, an earlier task."""
-        right = {o.task.name for o in result.outcomes if o.status == "right"}
+        statuses = {o.task.name: o.status for o in result.outcomes}
         cell_of = task_cells(cells)
         for i, outcome in enumerate(result.outcomes):
             if outcome.status == "right":
@@ -147,7 +147,7 @@ class Grader:
             problem = session.problems.get(cell.index) if cell else None
             if problem and not problem.startswith("NotImplementedError"):
                 message += f"\nIts cell does not run: {problem}"
-            message += because(outcome.task, right.__contains__)
+            message += because(outcome.task, statuses)
             result.outcomes[i] = Outcome(outcome.task, outcome.status, message)
 
     def _written(self, cells: list[Cell]) -> dict[str, str]:

@@ -79,7 +79,8 @@ class OpenLab:
         self.outcomes[name] = outcome
         if outcome.status != "right":
             kind = NotWritten if outcome.status == "blank" else CheckFailed
-            raise kind(outcome.message + because(one, self._right)) from None
+            statuses = {n: found.status for n, found in self.outcomes.items()}
+            raise kind(outcome.message + because(one, statuses)) from None
         points = f"{one.points} point{'s' * (one.points != 1)}"
         told = points if outcome.figure is None else f"{outcome.figure:.3f}"
         print(f"✓ {name}: right ({told})")
@@ -109,6 +110,9 @@ class OpenLab:
             f"{bar} {done} of {len(counted)} tasks, "
             f"{earned} of {self.lab.points} points"
         )
+        unknown = [one.name for one in counted if one.name not in self.outcomes]
+        if unknown:
+            print(f"not checked yet: {', '.join(unknown)}")
 
     def _right(self, name: str) -> bool:
         return name in self.outcomes and self.outcomes[name].status == "right"

@@ -202,8 +202,10 @@ def _is_answer(answer: Any) -> bool:
     if not isinstance(answer, dict):
         return False
     if "error" in answer:
-        texts = [answer["error"], answer.get("message", ""), answer.get("line", "")]
-        return all(isinstance(text, str) for text in texts) and "message" in answer
-    changed = answer.get("changed", [])
-    words = isinstance(changed, list) and all(isinstance(w, str) for w in changed)
-    return "value" in answer and words
+        texts = [answer["error"], answer.get("message"), answer.get("line", "")]
+        counted = isinstance(answer.get("number", 0), int)
+        return all(isinstance(text, str) for text in texts) and counted
+    words = [answer.get("changed", []), answer.get("warned", [])]
+    plain = all(isinstance(some, list) for some in words)
+    plain = plain and all(isinstance(w, str) for some in words for w in some)
+    return "value" in answer and plain

@@ -5,18 +5,21 @@ function of the lab's ``checks.py``. The notebook answers in its own process, th
 starts ``worker``; both use this file, so a check sees the same in both.
 """
 
+import contextlib
 import difflib
 import importlib.util
 import linecache
 import sys
 import types
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from lmcore.course.labs.wire import WireError, pack, unpack
 
 MESSAGE = 300  # characters of an exception's text
+WARNINGS = 10  # that a request gives back
 _modules: dict[Path, types.ModuleType] = {}
 
 
@@ -69,21 +72,30 @@ def describe_error(error: BaseException, names: dict[str, Any]) -> dict[str, Any
         message = str(error)
     except BaseException:  # a student's own exception may fail at this too
         message = ""
-    line = ""
+    line, number = "", 0
     trace = error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_globals is names:
-            name = trace.tb_frame.f_code.co_filename
-            line = linecache.getline(name, trace.tb_lineno).strip()
+            name, number = trace.tb_frame.f_code.co_filename, trace.tb_lineno
+            line = linecache.getline(name, number).strip()
         trace = trace.tb_next
     if isinstance(error, SyntaxError) and not line:
-        line = (error.text or "").strip()
-        message = f"{error.msg} (line {error.lineno} of the cell)"
+        line, number = (error.text or "").strip(), error.lineno or 0
+        message = error.msg or ""
     return {
         "error": type(error).__name__,
         "message": message[:MESSAGE],
         "line": line[:MESSAGE],
+        "number": number,
     }
+
+
+def where(line: str, number: int) -> str:
+    """The student's line in the words of a message; empty if it is not known."""
+    if not line:
+        return ""
+    counted = f" (line {number} of its cell)" if number else ""
+    return f", in the line `{line}`{counted}"
 
 
 def _call(names: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
@@ -94,13 +106,14 @@ def _call(names: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
         text = f"`{name}` is {type(names[name]).__name__}, and should be a function"
         return {"error": "missing", "message": text}
     before = [pack(value) for value in args]
-    value = names[name](*args, **kwargs)
+    with _heard() as warned:
+        value = names[name](*args, **kwargs)
     changed = [
         f"argument {i}"
         for i, (old, new) in enumerate(zip(before, args, strict=True), start=1)
         if old != pack(new)
     ]
-    return {"value": value, "changed": changed}
+    return {"value": value, "changed": changed, "warned": _texts(warned)}
 
 
 def _get(names: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
@@ -111,13 +124,35 @@ def _get(names: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
 def _probe(names: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
     module = load_module(Path(request["file"]))
     try:
-        return {"value": getattr(module, request["name"])(names, *request["args"])}
+        with _heard() as warned:
+            value = getattr(module, request["name"])(names, *request["args"])
+        return {"value": value, "warned": _texts(warned)}
     except KeyError as error:
         if error.args and error.args[0] not in names and error.__traceback__.tb_next:
             frame = error.__traceback__.tb_next
             if frame.tb_next is None and isinstance(error.args[0], str):
                 return _missing(names, error.args[0])
         raise
+
+
+@contextlib.contextmanager
+def _heard() -> Iterator[list[warnings.WarningMessage]]:
+    """Keep what is warned of, which would else reach the reader's stderr."""
+    numpy = sys.modules.get("numpy")
+    errors = (
+        numpy.errstate(all="warn", under="ignore")
+        if numpy
+        else contextlib.nullcontext()
+    )
+    with warnings.catch_warnings(record=True) as heard, errors:
+        warnings.simplefilter("always")
+        yield heard
+
+
+def _texts(heard: list[warnings.WarningMessage]) -> list[str]:
+    """Each warning's kind and text, once."""
+    texts = [f"{one.category.__name__}: {one.message}"[:MESSAGE] for one in heard]
+    return [*dict.fromkeys(texts)][:WARNINGS]
 
 
 def _missing(names: dict[str, Any], name: str) -> dict[str, Any]:

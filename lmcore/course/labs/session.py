@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from lmcore.course.labs.process import Limits, ProcessEnded, StudentProcess
+from lmcore.course.labs.serving import where
 from lmcore.course.labs.submission import Cell
 
 MOST_RESTARTS = 3  # for cells; a notebook with more such cells is given up
@@ -101,7 +102,7 @@ class Session:
                 self.problems[cell.index] = f"the cell {ended}"
                 return None
             if "error" in answer:
-                line = f", in the line `{answer['line']}`" if answer["line"] else ""
+                line = where(answer.get("line", ""), answer.get("number", 0))
                 text = f"{answer['error']}: {answer['message']}{line}"
                 self.problems[cell.index] = text
             elif isinstance(answer["value"], int):

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from lmcore.course.labs.compare import difference, same, show
 from lmcore.course.labs.seeds import seed_of
+from lmcore.course.labs.serving import where
 
 Ask = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -35,13 +36,23 @@ class NotWritten(CheckFailed):
 class Raised:
     """What a call with ``raises=True`` gives where the student's function raised.
 
+    ``str`` of it is for messages: type, text and the student's line.
+
     Attributes:
         type_name: Such as ``"ValueError"``.
         message: The exception's text.
+        line: The student's line that raised it, or that called what did.
+        number: Its place in its cell, from 1; 0 if it is not known.
     """
 
     type_name: str
     message: str
+    line: str = field(default="", compare=False)
+    number: int = field(default=0, compare=False)
+
+    def __str__(self) -> str:
+        text = f"{self.type_name}: {self.message}" if self.message else self.type_name
+        return text + where(self.line, self.number)
 
 
 @dataclass
@@ -55,6 +66,8 @@ class Student:
         rng: Random numbers for inputs: in the notebook the same each time for the same
             student; in the grader others, which nobody can know in advance.
         called: The last call in words; ``expect`` puts it into its message.
+        warned: What Python or NumPy warned of in the last ``call`` or ``probe``, such
+            as ``"RuntimeWarning: overflow encountered in exp"``; none of it is printed.
     """
 
     ask: Ask
@@ -62,6 +75,7 @@ class Student:
     task: str
     rng: random.Random = field(default_factory=random.Random)
     called: str = ""
+    warned: list[str] = field(default_factory=list)
 
     @property
     def torch_seed(self) -> int:
@@ -104,9 +118,10 @@ class Student:
         self.called = f"{function}({', '.join(parts)})"
         request = {"op": "call", "name": function, "args": list(args), "kwargs": kwargs}
         answer = self.ask(request)
+        self.warned = answer.get("warned", [])
         if "error" in answer:
             if raises and answer["error"] not in ("NotImplementedError", "missing"):
-                return Raised(answer["error"], answer["message"])
+                return _raised(answer)
             self._raise(answer, function)
         changed = answer.get("changed")
         if changed and not may_change:
@@ -138,6 +153,7 @@ class Student:
             "args": list(args),
         }
         answer = self.ask(request)
+        self.warned = answer.get("warned", [])
         if "error" in answer:
             self._raise(answer, self.task)
         return answer["value"]
@@ -177,7 +193,10 @@ class Student:
             CheckFailed: If they differ. The message has the call, the first
                 difference, and the first cause that fits.
         """
-        found = difference(got, expected, rtol=rtol, atol=atol)
+        if isinstance(got, Raised):
+            found = f"raised {got}"
+        else:
+            found = difference(got, expected, rtol=rtol, atol=atol)
         if found is None:
             return
         lines = [f"{self.called}: {found}" if self.called else found]
@@ -204,12 +223,14 @@ class Student:
             raise NotWritten(f"{self.task}: `{function}` is not written yet")
         if kind == "missing":
             raise NotWritten(f"{self.task}: {message}")
-        where = f", in the line `{answer['line']}`" if answer.get("line") else ""
-        text = (
-            f"raised {kind}: {message}{where}" if message else f"raised {kind}{where}"
-        )
         subject = self.called or f"`{function}`"
-        raise CheckFailed(f"{self.task}: {subject} {text}")
+        raise CheckFailed(f"{self.task}: {subject} raised {_raised(answer)}")
+
+
+def _raised(answer: dict[str, Any]) -> Raised:
+    """The exception that an answer tells of."""
+    line, number = answer.get("line", ""), answer.get("number", 0)
+    return Raised(answer["error"], answer["message"], line, number)
 
 
 def _fits(cause: Any, got: Any, rtol: float, atol: float) -> bool:

@@ -2,7 +2,8 @@
 
 Unpickling data runs code that the data names. So what crosses between a student's
 process and the grader's is JSON with tagged types: None, bool, int, float, str, bytes,
-list, tuple, dict, set, NumPy arrays and torch tensors. Every other type arrives as
+list, tuple, dict, set, NumPy arrays and torch tensors. NumPy's scalars arrive as
+Python's numbers, for students do not tell them apart. Every other type arrives as
 ``Opaque``, which carries the type's name and equals nothing. A subclass arrives as the
 plain type: a list that calls itself equal to everything has no say here.
 """
@@ -76,7 +77,8 @@ def _to_json(value: Any, depth: int) -> Any:
     if isinstance(value, dict):
         pairs = list(dict.items(value))
         return ["dict", [[_to_json(x, depth + 1) for x in pair] for pair in pairs]]
-    return _array_to_json(value) or ["other", type(value).__name__]
+    sent = _array_to_json(value)
+    return ["other", type(value).__name__] if sent is None else sent
 
 
 def _plain(plain: type, value: Any) -> Any:
@@ -86,7 +88,7 @@ def _plain(plain: type, value: Any) -> Any:
     return int.__int__(value) if plain is int else float.__float__(value)
 
 
-def _array_to_json(value: Any) -> list | None:
+def _array_to_json(value: Any) -> list | bool | None:
     """A tensor or an array; None if it is neither. Imports neither library."""
     torch, numpy = sys.modules.get("torch"), sys.modules.get("numpy")
     if torch is not None and isinstance(value, torch.Tensor):
@@ -95,6 +97,10 @@ def _array_to_json(value: Any) -> list | None:
         data = plain.flatten().view(torch.uint8) if plain.numel() else plain
         raw = bytes(data.numpy()) if plain.numel() else b""
         return ["tensor", dtype, list(plain.shape), base64.b64encode(raw).decode()]
+    if numpy is not None and isinstance(value, numpy.bool_ | numpy.number):
+        plain = numpy.generic.item(value)
+        if isinstance(plain, bool | int | float):
+            return _to_json(plain, 0)
     if numpy is not None and isinstance(value, numpy.ndarray | numpy.generic):
         plain = numpy.asarray(value)
         if plain.dtype.kind not in "biufc":
