@@ -30,11 +30,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from side_by_side import own_peak_mib
 
 from lmcore.course.notebooks import describe_machine
 from lmcore.generate import fuse_for_inference, generate
 from lmcore.pretrained import encode_chat, load_smollm2
-from lmcore.runtime import peak_memory_mib
 
 PATH = Path(__file__).parents[1] / "results" / "bench_decoding.json"
 QUESTION = "Tell me a long story about a ship."
@@ -110,15 +110,6 @@ def write(runner: str, model, ids: list[int], n: int) -> list[int]:
         do_sample=False,
     )
     return out[0, len(ids) :].tolist()
-
-
-def own_peak_mib() -> float | None:
-    """Peak memory since this program began (getrusage's includes its parent's)."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return peak_memory_mib()
-    lines = status.read_text(encoding="utf-8").splitlines()
-    return next(int(x.split()[1]) / 1024 for x in lines if x.startswith("VmHWM"))
 
 
 def measure_memory(runner: str, folder: str, ids: list[int], n: int) -> float:

@@ -29,12 +29,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from side_by_side import own_peak_mib
 
 from lmcore.course.notebooks import describe_machine
 from lmcore.losses import cross_entropy, cross_entropy_explicit
 from lmcore.models.gpt import GPT, GPTConfig
 from lmcore.optim import AdamW
-from lmcore.runtime import peak_memory_mib
 
 PATH = Path(__file__).parents[1] / "results" / "bench_gpt_step.json"
 BATCH_SIZE, SEQ_LEN, VOCAB_SIZE = 32, 128, 4096
@@ -104,15 +104,6 @@ def make(runner: str) -> tuple[torch.nn.Module, Callable[[], float]]:
         return make_peer(fused=runner != PEER)
     explicit = runner.endswith("explicit loss")
     return make_ours(cross_entropy_explicit if explicit else cross_entropy)
-
-
-def own_peak_mib() -> float | None:
-    """Peak memory since this program began (getrusage's includes its parent's)."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return peak_memory_mib()
-    lines = status.read_text(encoding="utf-8").splitlines()
-    return next(int(x.split()[1]) / 1024 for x in lines if x.startswith("VmHWM"))
 
 
 def measure_memory(runner: str) -> float:

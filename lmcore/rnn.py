@@ -22,9 +22,8 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
-
-from lmcore.activations import sigmoid, tanh
+from torch import Tensor, nn, sigmoid, tanh
+from torch.nn.functional import linear
 
 
 class RNNCell(nn.Module):
@@ -53,11 +52,11 @@ class RNNCell(nn.Module):
 
     def from_input(self, x: Float[Tensor, "... input"]) -> Float[Tensor, "... rows"]:
         """W_ih x + b_ih: all that does not depend on the state, for all t at once."""
-        return x @ self.weight_ih.T + self.bias_ih
+        return linear(x, self.weight_ih, self.bias_ih)
 
     def from_state(self, h: Float[Tensor, "B hidden"]) -> Float[Tensor, "B rows"]:
         """W_hh h + b_hh."""
-        return h @ self.weight_hh.T + self.bias_hh
+        return linear(h, self.weight_hh, self.bias_hh)
 
     def step(
         self, z: Float[Tensor, "B rows"], state: tuple[Tensor, ...]
@@ -257,8 +256,8 @@ def run_cell(
     """
     z = cell.from_input(x)  # (B, T, rows): one large product instead of T small ones
     outputs = []
-    for t in range(x.shape[1]):
-        new = cell.step(z[:, t], state)
+    for t, z_t in enumerate(z.unbind(1)):  # z[:, t] would fill a gradient of z per step
+        new = cell.step(z_t, state)
         output = new[0]
         if real is not None:
             here = real[:, t].unsqueeze(-1)  # (B, 1)

@@ -234,8 +234,8 @@ class Word2Vec:
             The summed loss before the step, and the number of scores in it.
         """
         loss, n_scores, grad_v, grad_u = self.gradients(batch)
-        add_rows(self.u, batch.targets.flatten(), -lr * grad_u.flatten(0, 1))
-        self.add_to_inputs(batch.contexts.flatten(), -lr * grad_v.flatten(0, 1))
+        add_rows(self.u, batch.targets.flatten(), grad_u.mul_(-lr).flatten(0, 1))
+        self.add_to_inputs(batch.contexts.flatten(), grad_v.mul_(-lr).flatten(0, 1))
         return loss, n_scores
 
     def gradients(
