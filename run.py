@@ -73,12 +73,14 @@ def doctor(options: argparse.Namespace, rest: list[str]) -> int:
 
 
 def bench(options: argparse.Namespace, rest: list[str]) -> int:
-    """Measure lmcore beside its peers: bench bench_ngram; without a name, list them."""
+    """Measure lmcore beside its peers, or run one of benchmarks: bench bench_ngram."""
     files = {path.stem: path for path in sorted((ROOT / "benchmarks").glob("*.py"))}
-    if not rest or rest[0] not in files:
-        say(f"Name one of: {', '.join(files)}")
-        return 2 if rest else 0
-    return run([python(), str(files[rest[0]]), *rest[1:]])
+    named = rest and not rest[0].startswith("-")
+    name, *arguments = rest if named else ["bench", *rest]
+    if name not in files:
+        say(f"No benchmark {name!r}; there are: {', '.join(files)}")
+        return 2
+    return run([python(), str(files[name]), *arguments])
 
 
 def book(options: argparse.Namespace, rest: list[str]) -> int:

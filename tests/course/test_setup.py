@@ -327,7 +327,16 @@ def test_bench_runs_what_exists(
     assert Path(commands[0][1]) == ROOT / "benchmarks" / "bench_ngram.py"
     assert commands[0][2:] == ["--rounds", "5"]
     assert outcome(run, monkeypatch, "bench", "nothing") == (2, [])
-    assert "Name one of: " in capsys.readouterr().out
+    assert "there are: attention_cost, " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["--rounds", "3"]])
+def test_bench_without_a_name_measures_the_whole_table(
+    arguments: list[str], run: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, commands = outcome(run, monkeypatch, "bench", *arguments)
+    assert code == 0
+    assert commands[0][1:] == [str(ROOT / "benchmarks" / "bench.py"), *arguments]
 
 
 @pytest.mark.parametrize("arguments", [[], ["learn"], ["test", "--lay"], ["test", "x"]])
