@@ -21,6 +21,7 @@ SECONDS_TRAINING = 90
 TRAINING_CHAPTERS = ("06", "08", "09", "10", "13")
 HEADER_PARTS = ("Question", "Prerequisites", "Time")
 SECTIONS = ("Summary", "Exercises", "References")
+APPENDIX_SECTIONS = ("References",)
 
 
 def markdown_cells(notebook: NotebookNode) -> Iterator[tuple[str, str]]:
@@ -90,9 +91,11 @@ def header_text(notebook: NotebookNode) -> str:
 def parts_present(notebook: NotebookNode, name: str) -> Problems:
     """Title, header and closing sections stand where readers look for them.
 
-    Chapter 00 needs a title, its question and a summary.
+    Chapter 00 needs a title, its question and a summary; an appendix, whose name begins
+    with a letter, is for looking things up and has neither summary nor exercises.
     """
     short = name.startswith("00")
+    sections = APPENDIX_SECTIONS if name[0].isalpha() else SECTIONS
     header = header_text(notebook)
     prose = "\n\n".join(text for _, text in markdown_cells(notebook))
     problems = []
@@ -101,7 +104,7 @@ def parts_present(notebook: NotebookNode, name: str) -> Problems:
     for part in HEADER_PARTS[:1] if short else HEADER_PARTS:
         if not re.search(rf"^[\W_]*{part}\b", header, re.MULTILINE):
             problems.append(("top", f"has no line that begins with **{part}.**"))
-    for section in SECTIONS[:1] if short else SECTIONS:
+    for section in sections[:1] if short else sections:
         if not re.search(rf"^#{{2,4}} .*\b{section}\b", prose, re.MULTILINE):
             problems.append(("notebook", f"has no heading '## {section}'"))
     return problems

@@ -254,6 +254,17 @@ def test_preliminaries_need_only_title_question_and_summary():
     assert form.parts_present(notebook, "03_activations") != []
 
 
+def test_an_appendix_needs_references_but_no_exercises(good):
+    source = (
+        source_from_notebook(good).replace("Summary", "x").replace("Exercises", "x")
+    )
+    appendix = notebook_from_source(source)
+    assert form.parts_present(appendix, "A_claims") == []
+    assert len(form.parts_present(appendix, "90_small")) == 2
+    without = notebook_from_source(source.replace("References", "x"))
+    assert len(form.parts_present(without, "A_claims")) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "seconds", "kept"),
     [
