@@ -66,7 +66,7 @@ def normals(rng: Random, *shape: int, scale: float = 1.0) -> np.ndarray:
 
 
 def as_floats(got: Any) -> Any:
-    """Ints and booleans as floats: 0 and 1 are good slopes."""
+    """Ints and booleans as floats, to say which number differs."""
     plain = isinstance(got, np.ndarray) and got.dtype.kind in "biu"
     return got.astype(float) if plain else got
 
@@ -89,6 +89,15 @@ def warnings_of(names: dict, function: str, *args: Any) -> list[list[str]]:
     ]
 
 
+def in_float32(right: np.ndarray) -> Callable[[Any], bool]:
+    """Recognises numbers that agree to float32's seven digits and no further."""
+    return lambda got: np.allclose(got, right, rtol=1e-5, atol=1e-6)
+
+
+COARSE = (
+    "right to a few digits only: float32, a rounded constant, or a difference quotient; "
+    "float64 and the exact formula are wanted"
+)
 NO_RETURN = {"nothing was given back: does every way through it `return`?": None}
 
 
@@ -129,6 +138,7 @@ def check_sigmoid(student: Student) -> None:
         normals(rng, 2, 3, scale=3.0),
         np.array([-1000.0, -30.0, 30.0, 1000.0]),
         np.array([-1.0, 1.0]) * rng.randint(710, 5000),
+        np.array([-math.inf, math.inf]),
     ]
     for x in cases:
         got = student.call("sigmoid", x)
@@ -153,12 +163,15 @@ def check_sigmoid(student: Student) -> None:
                 "this is tanh moved to 0 … 1; the sigmoid is half as steep": (
                     (1 + np.tanh(x)) / 2
                 ),
-                "large x were clipped, and there the result differs": (
-                    lambda got, x=x: np.abs(x).max() > 29
+                "large x were clipped too early, and there the result differs": (
+                    lambda got, x=x, expected=expected: (
+                        np.abs(x).max() > 20 and np.allclose(got, expected, atol=1e-3)
+                    )
                 ),
+                COARSE: in_float32(expected),
             },
-            rtol=1e-6,
-            atol=1e-12,
+            rtol=1e-9,
+            atol=1e-15,
         )
     advice = (
         "Take e only to powers that are at most 0; np.where computes both branches for "
@@ -183,6 +196,8 @@ def _gelu_mistakes(x: np.ndarray, approximate: bool) -> dict[str, Any]:
         "x^2 instead of x^3": (root, 2, 0.044715),
         "the term 0.044715 x^3 is missing": (root, 3, 0.0),
         "0.44715 instead of 0.044715": (root, 3, 0.44715),
+        "0.044715 belongs outside the cube": (root, 3, 0.044715**3),
+        "sqrt(pi / 2) instead of sqrt(2 / pi)": (1 / root, 3, 0.044715),
     }
     slips = {
         f"inside tanh: {name}": _gelu(x, np.tanh(factor * (x + share * x**power)))
@@ -193,6 +208,9 @@ def _gelu_mistakes(x: np.ndarray, approximate: bool) -> dict[str, Any]:
         "approximate=False wants the form with erf, True the one with tanh": other,
         "erf of x / sqrt(2) is wanted, not of x": _gelu(x, erf),
         **slips,
+        "x^3 keeps the sign of x": _gelu(
+            x, np.tanh(root * (x + 0.044715 * np.abs(x) ** 3))
+        ),
         "sqrt(2 / pi) multiplies both x and 0.044715 x^3": _gelu(x, outside),
         "the factor x is missing: this is Phi(x)": lambda got: np.allclose(
             got * x, right
@@ -201,6 +219,8 @@ def _gelu_mistakes(x: np.ndarray, approximate: bool) -> dict[str, Any]:
         "x sigmoid(1.702 x) is a third form, further away": x
         * true_activation(1.702 * x, "sigmoid"),
         "x sigmoid(x) is SiLU": x * true_activation(x, "sigmoid"),
+        "GELU is below 0 for negative x: nothing is cut off": np.maximum(right, 0),
+        COARSE: lambda got: np.allclose(got, right, rtol=1e-3, atol=1e-4),
     }
 
 
@@ -209,10 +229,10 @@ def _gelu_mistakes(x: np.ndarray, approximate: bool) -> dict[str, Any]:
     points=2,
     hints=(
         "Both forms are x times an estimate of Phi(x). Write Phi first, then multiply.",
-        "np.sqrt(2 / np.pi) is about 0.798 and multiplies the whole bracket. The exact "
-        "form takes erf of x divided by the root of 2.",
+        "np.sqrt(2 / np.pi) multiplies the whole bracket. The exact form takes erf of x "
+        "divided by the root of 2. Type in no rounded roots.",
         "Exact: half of x, times (1 + erf of x / root 2). Approximate: half of x, times "
-        "(1 + np.tanh of 0.798 times (x + 0.044715 x cubed)).",
+        "(1 + np.tanh of root (2 / pi) times (x + 0.044715 x cubed)).",
     ),
 )
 def check_gelu(student: Student) -> None:
@@ -230,8 +250,8 @@ def check_gelu(student: Student) -> None:
                 student.call("gelu", x, approximate),
                 course("gelu_tanh" if approximate else "gelu", x),
                 causes=_gelu_mistakes(x, approximate),
-                rtol=1e-6,
-                atol=1e-9,
+                rtol=1e-9,
+                atol=1e-13,
             )
 
 
@@ -246,6 +266,12 @@ def _slope_mistakes(z: np.ndarray, kind: str) -> dict[str, Any]:
     }
     if kind == "sigmoid":
         causes |= {
+            "e to the power of a large number overflows; your sigmoid survives it": (
+                has_nan
+            ),
+            "this is the slope of tanh; kind says which activation": true_slope(
+                z, "tanh"
+            ),
             "z is the pre-activation: apply the sigmoid first, then y (1 - y)": (
                 z * (1 - z)
             ),
@@ -259,6 +285,7 @@ def _slope_mistakes(z: np.ndarray, kind: str) -> dict[str, Any]:
         causes |= {
             "z is the pre-activation: apply tanh first, then 1 - y^2": 1 - z**2,
             "1 - y^2; the square is missing": 1 - y,
+            "the square of tanh(z), not tanh of the square": 1 - np.tanh(z**2),
             "tanh was applied twice": lambda got: np.allclose(got, true_slope(y, kind)),
             "this is the sigmoid's y (1 - y)": y * (1 - y),
         }
@@ -269,7 +296,7 @@ def _slope_mistakes(z: np.ndarray, kind: str) -> dict[str, Any]:
             "the slope at exactly 0 is 0 here, not 1/2": np.heaviside(z, 0.5),
             "the sign of z; to the left of 0 the slope is 0": np.sign(z),
         }
-    return causes
+    return causes | {COARSE: lambda got: np.allclose(got, right, rtol=1e-3, atol=1e-4)}
 
 
 @task(
@@ -294,13 +321,19 @@ def check_slope(student: Student) -> None:
             normals(rng, 3, 2, scale=2.0),
             np.array([-800.0, 0.0, 800.0]),
         ):
+            got = student.call("slope", z, kind)
+            right = true_slope(z, kind)
             student.expect(
-                as_floats(student.call("slope", z, kind)),
-                true_slope(z, kind),
+                as_floats(got),
+                right,
                 causes=_slope_mistakes(z, kind),
-                rtol=1e-6,
-                atol=1e-12,
+                rtol=1e-9,
+                atol=1e-14,
             )
+            casts = {
+                "the numbers are right; cast them with .astype(float)": lambda got: True
+            }
+            student.expect(got, right, causes=casts, rtol=1e-9, atol=1e-14)
 
 
 # ------------------------------------------------------------------------ task 3
@@ -341,6 +374,7 @@ def _log_softmax_mistakes(z: np.ndarray, axis: int) -> dict[str, Any]:
         "same axis (not of the whole array), and do not take the log of softmax": (
             lambda got: np.isinf(got[np.isfinite(right)]).any()
         ),
+        COARSE: lambda got: np.allclose(got, right, rtol=1e-3, atol=1e-3),
         f"the sum runs over the wrong axis: axis={axis} is wanted": other_axis,
         "the sum lost its axis and was subtracted from the wrong rows: keepdims": (
             lost_axis
@@ -349,10 +383,23 @@ def _log_softmax_mistakes(z: np.ndarray, axis: int) -> dict[str, Any]:
         "not take the log of softmax": (
             lambda got: right.min() < -500 < -100 < got.min()
         ),
+        "-infinity stays -infinity: put no number in its place": lambda got: (
+            np.isneginf(right).any() and np.isfinite(got[np.isneginf(right)]).any()
+        ),
+        "np.log is the logarithm of this formula, not log2 or log10": lambda got: (
+            any(np.allclose(got - z, (right - z) / math.log(base)) for base in (2, 10))
+            or any(np.allclose(_in_base(z, axis, base), got) for base in (2, 10))
+        ),
         "this is softmax; its logarithm is wanted": np.exp(right),
         "the logarithm of the sum is missing": no_logarithm,
         "the sign": -right,
     }
+
+
+def _in_base(z: np.ndarray, axis: int, base: float) -> np.ndarray:
+    """Scores less the largest one, less the logarithm of the sum in another base."""
+    shifted = z - z.max(axis=axis, keepdims=True)
+    return shifted + (true_log_softmax(z, axis) - shifted) / math.log(base)
 
 
 @task(
@@ -390,7 +437,7 @@ def check_log_softmax(student: Student) -> None:
     for z, axis in cases:
         got = student.call("log_softmax", z, axis)
         causes = _log_softmax_mistakes(z, axis)
-        student.expect(got, true_log_softmax(z, axis), causes=causes, rtol=1e-6)
+        student.expect(got, true_log_softmax(z, axis), causes=causes, rtol=1e-9)
     advice = "Subtract the largest score of the axis before you take e"
     demand_no_warning(student, advice, np.array([[0.0, 1000.0], [-900.0, 1.0]]), 1)
     demand_no_warning(student, "A score of -infinity is legal", masked, 1)
@@ -408,9 +455,15 @@ FUNCTIONS: dict[str, Callable] = {
 }
 
 
-def gain_of(names: dict, which: str, z: np.ndarray) -> Any:
-    """The student's gain of one of the functions above."""
-    return names["gain"](FUNCTIONS[which], z)
+def gain_of(names: dict, which: str, z: np.ndarray) -> list:
+    """The student's gain of one of the functions above, and whether z was changed."""
+    given = z.copy()
+    return [names["gain"](FUNCTIONS[which], given), not np.array_equal(given, z)]
+
+
+def standardised(draws: np.ndarray) -> np.ndarray:
+    """The same numbers moved to mean 0 and scaled to variance 1."""
+    return (draws - draws.mean()) / draws.std()
 
 
 @task(
@@ -426,11 +479,16 @@ def gain_of(names: dict, which: str, z: np.ndarray) -> Any:
 )
 def check_gain(student: Student) -> None:
     """Functions whose mean is 0, and functions where it is not."""
-    draws = normals(student.rng, 20_000)
-    z = (draws - draws.mean()) / draws.std()
-    for which, function in FUNCTIONS.items():
-        got = student.probe(gain_of, which, z)
-        student.called = f"gain(f, z) with f(z) = {which}"
+    z = standardised(normals(student.rng, 20_000))
+    skewed = standardised(np.exp(normals(student.rng, 20_000, scale=0.5)))
+    cases = [(which, z, "") for which in FUNCTIONS]
+    cases += [("relu(z)", skewed, ", a sample that is not normal")]
+    cases += [("tanh(z)", z.reshape(100, 200), " of shape (100, 200)")]
+    for which, z, about in cases:
+        function = FUNCTIONS[which]
+        got, changed = student.probe(gain_of, which, z)
+        student.called = f"gain(f, z) with f(z) = {which}{about}"
+        student.demand(not changed, "`gain` changed z that it was given")
         x = function(z)
         square = float(np.mean(x**2))
         student.expect(
@@ -450,7 +508,15 @@ def check_gain(student: Student) -> None:
                 "the sum of squares grows with the sample; take the mean": (
                     float(np.sum(x**2)) ** -0.5
                 ),
+                "the mean is over the z that is given, not over numbers of your own": (
+                    lambda got, about=about: "not normal" in about and got > 1.35
+                ),
+                "z may have several axes, and len(z) is the first alone; np.mean takes "
+                "the mean over all": lambda got, z=z: z.ndim > 1,
                 "the gain depends on f; this is ReLU's": math.sqrt(2),
+                "the square comes first, then the mean: this is 1 / E[|x|]": float(
+                    1 / np.mean(np.abs(x))
+                ),
                 "f was not applied": lambda got, which=which: (
                     which != "z" and math.isclose(got, 1.0, rel_tol=0.003)
                 ),
@@ -472,14 +538,16 @@ def check_gain(student: Student) -> None:
 def check_init_std(student: Student) -> None:
     """Layers that narrow and widen, so that inputs and outputs are told apart."""
     rng = student.rng
-    sizes = [(100, 300), (64, 10), (rng.randint(20, 50), rng.randint(60, 500))]
+    sizes = [(64, 10), (100, 300), (4, 3), (rng.randint(20, 50), rng.randint(60, 500))]
     for n_in, n_out in sizes:
         for scheme in ("small", "xavier", "he"):
             variance = true_variance(n_in, n_out, scheme)
             back = true_variance(n_out, n_in, scheme)
             causes = {
                 "this is the variance; the standard deviation is its root": variance,
-                "// cuts off what stands after the point; use /": 0.0,
+                "// cuts off what stands after the point; use /": (
+                    lambda got, n=(n_in + n_out) // 2: got in (0.0, n**-0.5)
+                ),
                 "the limit of a uniform distribution, sqrt(3) times the standard "
                 "deviation": math.sqrt(3 * variance),
             }
@@ -494,6 +562,9 @@ def check_init_std(student: Student) -> None:
                         2 * variance
                     ),
                     "this is Xavier's": true_variance(n_in, n_out, "xavier") ** 0.5,
+                    "He counts the inputs alone, not their mean with the outputs": (
+                        2 / math.sqrt(n_in + n_out)
+                    ),
                 }
             if scheme == "xavier":
                 causes |= {
@@ -502,7 +573,12 @@ def check_init_std(student: Student) -> None:
                     "1 / n_in; Xavier takes the outputs in as well": n_in**-0.5,
                     "1 / n_out; Xavier takes the inputs in as well": n_out**-0.5,
                     "this is He's": true_variance(n_in, n_out, "he") ** 0.5,
+                    "the mean of two standard deviations; take the mean of inputs and "
+                    "outputs first": (n_in**-0.5 + n_out**-0.5) / 2,
                 }
+            causes["near it, and not exact: neither round nor measure"] = (
+                lambda got, variance=variance: abs(got / variance**0.5 - 1) < 0.02
+            )
             got = student.call("init_std", n_in, n_out, scheme)
             expected = math.sqrt(variance)
             student.expect(got, expected, causes=causes, rtol=1e-9, atol=0)
@@ -555,6 +631,7 @@ def check_spread(student: Student) -> None:
         sizes = [rng.randint(3, 6) for _ in range(5)]
         weights = [normals(rng, *pair) for pair in zip(sizes, sizes[1:], strict=False)]
         cases.append((normals(rng, 4, sizes[0]), weights, kind))
+    earlier: list[float] = []
     for x, weights, kind in cases:
         got = student.call("spread", x, weights, kind)
         got = got.tolist() if isinstance(got, np.ndarray) and got.ndim == 1 else got
@@ -565,7 +642,18 @@ def check_spread(student: Student) -> None:
             f"spread(x, weights, {kind!r}), {len(x)} examples, {sizes} units"
         )
         by_unit = records(x, weights, kind, lambda z: z.std(axis=0).mean())
+        expected = records(x, weights, kind)
         causes: dict[str, Any] = {
+            "the list still holds the numbers of an earlier call: begin with an empty "
+            "one": lambda got, both=earlier + expected: (
+                len(got) == len(both) and np.allclose(got, both)
+            ),
+            "rounded; give the number as it is": lambda got, expected=expected: (
+                len(got) == len(expected) and np.allclose(got, expected, atol=0.006)
+            ),
+            "kind says which activation; this is always ReLU": records(
+                x, weights, "relu"
+            ),
             "this divides by N - 1; by N is wanted": records(
                 x, weights, kind, lambda z: z.std(ddof=1)
             ),
@@ -592,7 +680,8 @@ def check_spread(student: Student) -> None:
                 lambda got, weights=weights: len(got) < len(weights)
             ),
         }
-        student.expect(got, records(x, weights, kind), causes=causes, rtol=1e-6)
+        student.expect(got, expected, causes=causes, rtol=1e-6)
+        earlier = expected
 
 
 @task(
@@ -617,7 +706,8 @@ def check_count_dead(student: Student) -> None:
         ]
     )
     tiny = np.array([[-1.0, 0.0, -2.0, 3.0], [-2.0, 0.0, -1.0, 4.0]])
-    cases = [tiny, small, np.array([[0.0, 0.0]]), np.array([[1.0, -1.0]])]
+    faint = np.array([[-1.0, 1e-9, -3.0], [-2.0, -4.0, -1e-9]])
+    cases = [tiny, small, np.array([[0.0, 0.0]]), np.array([[1.0, -1.0]]), faint]
     for _ in range(4):
         z = normals(rng, rng.randint(3, 6), rng.randint(7, 12))
         z[:, :3] = -np.abs(z[:, :3])
@@ -626,11 +716,24 @@ def check_count_dead(student: Student) -> None:
     for z in cases:
         silent = z <= 0
         got = student.call("count_dead", z)
+        if isinstance(got, np.ndarray) and got.ndim == 0:
+            got = got.item()
         if isinstance(got, float) and got.is_integer():
             got = int(got)
         causes = {
             "a pre-activation of exactly 0 is silent too: <= and not <": int(
                 (z < 0).all(axis=0).sum()
+            ),
+            "a unit with a small positive number is alive: compare with 0 itself": (
+                lambda got, z=z: z is faint and got == 3
+            ),
+            "one example is not enough: a dead unit is silent on every one": (
+                lambda got, silent=silent: (
+                    got in (silent[0].sum(), silent[:2].all(axis=0).sum())
+                )
+            ),
+            "the mean of a unit says little: it must be silent on every example": int(
+                (z.mean(axis=0) <= 0).sum()
             ),
             "these are the units that are alive": int((~silent).any(axis=0).sum()),
             "silent on every example, not on some": int(silent.any(axis=0).sum()),
@@ -639,9 +742,6 @@ def check_count_dead(student: Student) -> None:
                 silent.all(axis=1).sum()
             ),
             "a share; a number of units is wanted": float(silent.all(axis=0).mean()),
-            "the mean of a unit says little: it must be silent on every example": int(
-                (z.mean(axis=0) <= 0).sum()
-            ),
         }
         student.expect(got, int(silent.all(axis=0).sum()), causes=causes)
 
@@ -794,34 +894,70 @@ def check_table(student: Student) -> None:
     if got in ({}, None):
         student.fail("the table is empty: type in what the experiment printed")
     expected = true_table(student.name)
-    student.expect(
-        got,
-        expected,
-        rtol=0,
-        atol=3.0,
-        causes={
-            "shares; percent are wanted": lambda got: (
-                max(v for row in got.values() for v in row.values()) <= 1
-            ),
-            "the depths are swapped": {
-                name: {2: row[8], 8: row[2]} for name, row in expected.items()
-            },
-            "the rows of relu are swapped": expected
-            | {
-                "relu xavier": expected["relu he"],
-                "relu he": expected["relu xavier"],
-            },
-            "the rows of tanh are swapped": expected
-            | {
-                "tanh xavier": expected["tanh small"],
-                "tanh small": expected["tanh xavier"],
-            },
-            "relu with he is the same as with xavier: measured before init_std was "
-            "right": lambda got: got["relu he"] == got["relu xavier"],
-            "measured with another STUDENT, or before the tasks above were right": (
-                lambda got: set(got) == set(expected)
-            ),
-        },
+    _demand_form(student, got, expected)
+    wrong = [
+        (name, depth)
+        for name, row in expected.items()
+        for depth, figure in row.items()
+        if not abs(got[name][depth] - figure) <= 3.0
+    ]
+    if not wrong:
+        return
+    relus = {"relu xavier": expected["relu he"], "relu he": expected["relu xavier"]}
+    tanhs = {
+        "tanh xavier": expected["tanh small"],
+        "tanh small": expected["tanh xavier"],
+    }
+    depths = {name: {2: row[8], 8: row[2]} for name, row in expected.items()}
+    errors = {n: {d: 100 - v for d, v in row.items()} for n, row in expected.items()}
+    causes = {
+        "These are shares; percent are wanted.": max(
+            v for row in got.values() for v in row.values()
+        )
+        <= 1,
+        "The depths are swapped.": _near(got, depths),
+        "The rows of relu are swapped.": _near(got, expected | relus),
+        "The rows of tanh are swapped.": _near(got, expected | tanhs),
+        "These are errors in percent; accuracies are wanted.": _near(got, errors),
+        "relu with he is the same as with xavier: measured before init_std was right?": (
+            got["relu he"] == got["relu xavier"]
+        ),
+        "Copy the line as printed.": len(wrong) == 1,
+        "Measured with another STUDENT, or before the tasks above were right?": True,
+    }
+    name, depth = wrong[0]  # the right figure stays out of the message:
+    about = next(text for text, fits in causes.items() if fits)  # it is to be measured
+    student.fail(
+        f'"{name}" with {depth} hidden layers: {got[name][depth]} is not what your '
+        f"digits and weights give. {about}"
+    )
+
+
+def _demand_form(student: Student, got: Any, expected: dict) -> None:
+    """Five rows of two numbers."""
+    student.demand(isinstance(got, dict), "must be a dict of five rows")
+    for name, row in expected.items():
+        mine = got.get(name)
+        student.demand(
+            isinstance(mine, dict) and set(mine) == set(row),
+            f'the row "{name}" is missing, or is no dict with the keys 2 and 8 (ints)',
+        )
+        for depth in row:
+            number = isinstance(mine[depth], int | float)
+            student.demand(
+                number and not isinstance(mine[depth], bool),
+                f'"{name}" with {depth} hidden layers must be a number, got '
+                f"{mine[depth]!r:.40}",
+            )
+    extra = [name for name in got if name not in expected]
+    student.demand(not extra, f"five rows are wanted; {extra[:1]} is none of them")
+
+
+def _near(got: dict, table: dict[str, dict[int, float]]) -> bool:
+    return all(
+        abs(got[name][depth] - figure) <= 3.0
+        for name, row in table.items()
+        for depth, figure in row.items()
     )
 
 

@@ -686,6 +686,451 @@ table = table | {"relu he": table["relu xavier"]}
 table = {}
 """,
     ),
+    # Written without sight of the checks, by someone who solved the notebook first.
+    Mutant(
+        "clipped at 30",
+        task="sigmoid",
+        says="clipped too early",
+        code="""
+def sigmoid(x):
+    return 1 / (1 + np.exp(-np.clip(x, -30, 30)))
+""",
+    ),
+    Mutant(
+        "float32",
+        task="sigmoid",
+        says="right to a few digits only",
+        code="""
+def sigmoid(x):
+    x = np.asarray(x, dtype=np.float32)
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1 / (1 + e), e / (1 + e))
+""",
+    ),
+    Mutant(
+        "NaN at minus infinity",
+        task="sigmoid",
+        says="NaN",
+        code="""
+def sigmoid(x):
+    # e^(min(x,0)) / (e^min(x,0) + e^(min(x,0) - x)): inf - inf at -inf
+    with np.errstate(all="ignore"):
+        m = np.minimum(x, 0.0)
+        return np.exp(m) / (np.exp(m) + np.exp(m - x))
+""",
+    ),
+    Mutant(
+        "0 belongs to neither side",
+        task="sigmoid",
+        says="expected 0.5",
+        code="""
+def sigmoid(x):
+    e = np.exp(-np.abs(x))
+    return np.where(x > 0, 1 / (1 + e), 0) + np.where(x < 0, e / (1 + e), 0)
+""",
+    ),
+    Mutant(
+        "writes into x",
+        task="sigmoid",
+        says="work on a copy",
+        code="""
+def sigmoid(x):
+    x *= 1.0 if x.dtype.kind == "f" else 1
+    e = np.exp(-abs(x))
+    if x.dtype.kind != "f":
+        return np.where(x >= 0, 1 / (1 + e), e / (1 + e))
+    p = x >= 0
+    x[:] = np.where(p, 1 / (1 + e), e / (1 + e))
+    return x
+""",
+    ),
+    Mutant(
+        "cut off at 0",
+        task="gelu",
+        says="nothing is cut off",
+        code="""
+def gelu(x, approximate):
+    if approximate:
+        return np.maximum(0, 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))))
+    return np.maximum(0, x * 0.5 * (1 + erf(x / np.sqrt(2))))
+""",
+    ),
+    Mutant(
+        "the constant inside the cube",
+        task="gelu",
+        says="belongs outside the cube",
+        code="""
+def gelu(x, approximate):
+    if approximate:
+        return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + (0.044715 * x)**3)))
+    return x * 0.5 * (1 + erf(x / np.sqrt(2)))
+""",
+    ),
+    Mutant(
+        "pi over 2 under the root",
+        task="gelu",
+        says="sqrt(pi / 2)",
+        code="""
+def gelu(x, approximate):
+    if approximate:
+        return 0.5 * x * (1 + np.tanh(np.sqrt(np.pi / 2) * (x + 0.044715 * x**3)))
+    return x * 0.5 * (1 + erf(x / np.sqrt(2)))
+""",
+    ),
+    Mutant(
+        "the cube loses the sign",
+        task="gelu",
+        says="keeps the sign",
+        code="""
+def gelu(x, approximate):
+    if approximate:
+        return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * abs(x)**3)))
+    return x * 0.5 * (1 + erf(x / np.sqrt(2)))
+""",
+    ),
+    Mutant(
+        "booleans",
+        task="slope",
+        says="cast them",
+        code="""
+def slope(z, kind):
+    if kind == "sigmoid":
+        s = sigmoid(z)
+        return s * (1 - s)
+    if kind == "tanh":
+        return 1 - np.tanh(z) ** 2
+    return z > 0
+""",
+    ),
+    Mutant(
+        "ints",
+        task="slope",
+        says="cast them",
+        code="""
+def slope(z, kind):
+    if kind == "sigmoid":
+        s = sigmoid(z)
+        return s * (1 - s)
+    if kind == "tanh":
+        return 1 - np.tanh(z) ** 2
+    return (z > 0) * 1
+""",
+    ),
+    Mutant(
+        "a difference quotient",
+        task="slope",
+        says="right to a few digits only",
+        code="""
+def slope(z, kind):
+    h = 1e-6
+    return (activate(z + h, kind) - activate(z, kind)) / h
+""",
+    ),
+    Mutant(
+        "e^-z in the slope",
+        task="slope",
+        says="your sigmoid survives it",
+        code="""
+def slope(z, kind):
+    if kind == "sigmoid":
+        return np.exp(-z) / (1 + np.exp(-z)) ** 2
+    if kind == "tanh":
+        return 1 - np.tanh(z) ** 2
+    return np.where(z > 0, 1.0, 0.0)
+""",
+    ),
+    Mutant(
+        "sigmoid taken for tanh",
+        task="slope",
+        says="the slope of tanh",
+        code="""
+def slope(z, kind):
+    if kind == "relu":
+        return np.where(z > 0, 1.0, 0.0)
+    return 1 - np.tanh(z) ** 2
+""",
+    ),
+    Mutant(
+        "a number for minus infinity",
+        task="log_softmax",
+        says="stays -infinity",
+        code="""
+def log_softmax(z, axis):
+    z = np.where(np.isinf(z), -1e9, z)
+    z = z - z.max(axis=axis, keepdims=True)
+    return z - np.log(np.exp(z).sum(axis=axis, keepdims=True))
+""",
+    ),
+    Mutant(
+        "float32",
+        task="log_softmax",
+        says="right to a few digits only",
+        code="""
+def log_softmax(z, axis):
+    z = z.astype(np.float32)
+    z = z - z.max(axis=axis, keepdims=True)
+    return z - np.log(np.exp(z).sum(axis=axis, keepdims=True))
+""",
+    ),
+    Mutant(
+        "log2",
+        task="log_softmax",
+        says="not log2",
+        code="""
+def log_softmax(z, axis):
+    z = z - z.max(axis=axis, keepdims=True)
+    return z - np.log2(np.exp(z).sum(axis=axis, keepdims=True))
+""",
+    ),
+    Mutant(
+        "the largest size for the largest score",
+        task="log_softmax",
+        says="infinity where",
+        code="""
+def log_softmax(z, axis):
+    z = z - np.abs(z).max(axis=axis, keepdims=True)
+    return z - np.log(np.exp(z).sum(axis=axis, keepdims=True))
+""",
+    ),
+    Mutant(
+        "a sample of one's own",
+        task="gain",
+        says="the z that is given",
+        code="""
+def gain(f, z):
+    z = np.random.default_rng(0).standard_normal(1_000_000)
+    return float(1 / np.sqrt(np.mean(f(z) ** 2)))
+""",
+    ),
+    Mutant(
+        "sorts z in place",
+        task="gain",
+        says="changed z",
+        code="""
+def gain(f, z):
+    z.sort()
+    return float(1 / np.sqrt(np.mean(f(z) ** 2)))
+""",
+    ),
+    Mutant(
+        "the first axis alone",
+        task="gain",
+        says="several axes",
+        code="""
+def gain(f, z):
+    return 1 / np.sqrt(np.mean(f(z) ** 2, axis=0))
+""",
+    ),
+    Mutant(
+        "len(z) for the number of elements",
+        task="gain",
+        says="several axes",
+        code="""
+def gain(f, z):
+    z = (z - z.mean()) / z.std(ddof=1)
+    return float(1 / np.sqrt((f(z) ** 2).sum() / (len(z) - 1)))
+""",
+    ),
+    Mutant(
+        "the mean of sizes",
+        task="gain",
+        says="square comes first",
+        code="""
+def gain(f, z):
+    return float(1 / np.mean(np.abs(f(z))))
+""",
+    ),
+    Mutant(
+        "// for the mean",
+        task="init_std",
+        says="use /",
+        code="""
+def init_std(n_in, n_out, scheme):
+    if scheme == "small":
+        return 0.01
+    if scheme == "xavier":
+        return math.sqrt(1 / ((n_in + n_out) // 2))
+    return math.sqrt(2 / n_in)
+""",
+    ),
+    Mutant(
+        "a measured gain",
+        task="init_std",
+        says="near it, and not exact",
+        code="""
+def init_std(n_in, n_out, scheme):
+    if scheme == "small":
+        return 0.01
+    if scheme == "xavier":
+        return math.sqrt(2 / (n_in + n_out))
+    return 1.42 / math.sqrt(n_in)
+""",
+    ),
+    Mutant(
+        "rounded",
+        task="init_std",
+        says="near it, and not exact",
+        code="""
+def init_std(n_in, n_out, scheme):
+    if scheme == "small":
+        return 0.01
+    if scheme == "xavier":
+        return round(math.sqrt(2 / (n_in + n_out)), 4)
+    return round(math.sqrt(2 / n_in), 4)
+""",
+    ),
+    Mutant(
+        "He with the mean of both",
+        task="init_std",
+        says="counts the inputs alone",
+        code="""
+def init_std(n_in, n_out, scheme):
+    if scheme == "small":
+        return 0.01
+    if scheme == "xavier":
+        return math.sqrt(2 / (n_in + n_out))
+    return 2 / math.sqrt(n_in + n_out)
+""",
+    ),
+    Mutant(
+        "the mean of two roots",
+        task="init_std",
+        says="mean of two standard deviations",
+        code="""
+def init_std(n_in, n_out, scheme):
+    if scheme == "small":
+        return 0.01
+    if scheme == "xavier":
+        return (1 / math.sqrt(n_in) + 1 / math.sqrt(n_out)) / 2
+    return math.sqrt(2 / n_in)
+""",
+    ),
+    Mutant(
+        "the root mean square",
+        task="spread",
+        says="takes the mean away",
+        code="""
+def spread(x, weights, kind):
+    out = []
+    for W in weights:
+        z = x @ W
+        out.append(float(np.sqrt((z**2).mean())))
+        x = activate(z, kind)
+    return out
+""",
+    ),
+    Mutant(
+        "always ReLU",
+        task="spread",
+        says="this is always ReLU",
+        code="""
+def spread(x, weights, kind):
+    out = []
+    for W in weights:
+        z = x @ W
+        out.append(float(z.std()))
+        x = np.maximum(z, 0)
+    return out
+""",
+    ),
+    Mutant(
+        "a global list",
+        task="spread",
+        says="an earlier call",
+        code="""
+records = []
+def spread(x, weights, kind):
+    for W in weights:
+        z = x @ W
+        records.append(float(z.std()))
+        x = activate(z, kind)
+    return records
+""",
+    ),
+    Mutant(
+        "rounded",
+        task="spread",
+        says="rounded",
+        code="""
+def spread(x, weights, kind):
+    out = []
+    for W in weights:
+        z = np.matmul(x, W)
+        out.append(float(z.std()))
+        x = z
+        x[:] = activate(z, kind)
+    weights[0][:] = weights[0] * 1
+    x0 = x
+    return [round(v, 4) for v in out]
+""",
+    ),
+    Mutant(
+        "empties weights",
+        task="spread",
+        says="work on a copy",
+        code="""
+def spread(x, weights, kind):
+    out = []
+    while weights:
+        z = x @ weights.pop(0)
+        out.append(float(z.std()))
+        x = activate(z, kind)
+    return out
+""",
+    ),
+    Mutant(
+        "a tolerance",
+        task="count_dead",
+        says="compare with 0 itself",
+        code="""
+def count_dead(z):
+    return int((np.maximum(z, 0).mean(axis=0) < 1e-3).sum())
+""",
+    ),
+    Mutant(
+        "the first example alone",
+        task="count_dead",
+        says="one example is not enough",
+        code="""
+def count_dead(z):
+    z = np.maximum(z, 0)
+    return int((z[0] == 0).sum())
+""",
+    ),
+    Mutant(
+        "the sum of a unit",
+        task="count_dead",
+        says="the mean of a unit",
+        code="""
+def count_dead(z):
+    return int((z.sum(axis=0) <= 0).sum())
+""",
+    ),
+    Mutant(
+        "NaN",
+        task="table",
+        says="nan is not what",
+        code="""
+table = {k: {d: float("nan") for d in r} for k, r in {k: dict(r) for k, r in table.items()}.items()}
+""",
+    ),
+    Mutant(
+        "one typing error",
+        task="table",
+        says="as printed",
+        code="""
+table = {k: dict(r) for k, r in table.items()}
+table["relu xavier"][8] += 10
+""",
+    ),
+    Mutant(
+        "errors for accuracies",
+        task="table",
+        says="These are errors",
+        code="""
+table = {k: {d: 100 - v for d, v in r.items()} for k, r in {k: dict(r) for k, r in table.items()}.items()}
+""",
+    ),
 ]
 
 EQUIVALENTS = [
@@ -797,7 +1242,7 @@ def slope(z, kind):
 """,
     ),
     Equivalent(
-        "ints from np.where",
+        "np.where with one float",
         task="slope",
         code="""
 def slope(z, kind):
@@ -807,7 +1252,7 @@ def slope(z, kind):
     elif kind == "tanh":
         return 1 - np.square(np.tanh(z))
     else:
-        return np.where(z > 0, 1, 0)
+        return np.where(z > 0, 1.0, 0)
 """,
     ),
     Equivalent(
@@ -997,6 +1442,112 @@ def count_dead(z):
         task="table",
         code="""
 table = {name: {d: v + 0.4 for d, v in row.items()} for name, row in table.items()}
+""",
+    ),
+    # Written without sight of the checks, by someone who solved the notebook first.
+    Equivalent(
+        "overflow on purpose, infinity is right here",
+        task="sigmoid",
+        code="""
+def sigmoid(x):
+    with np.errstate(over="ignore"):
+        return 1 / (1 + np.exp(-np.asarray(x, dtype=float)))
+""",
+    ),
+    Equivalent(
+        "one minus its mirror image",
+        task="sigmoid",
+        code="""
+def sigmoid(x):
+    # right above 0; below it 1 - sigmoid(-x) rounds to 0 from -37 on
+    e = np.exp(-np.abs(x))
+    s = 1 / (1 + e)
+    return np.where(x >= 0, s, 1 - s)
+""",
+    ),
+    Equivalent(
+        "match, and y from activate",
+        task="slope",
+        code="""
+def slope(z, kind):
+    match kind:
+        case "sigmoid":
+            y = activate(z, kind)
+            return y - y * y
+        case "tanh":
+            y = activate(z, kind)
+            return 1 - np.square(y)
+        case "relu":
+            out = np.zeros_like(z, dtype=float)
+            out[z > 0] = 1
+            return out
+""",
+    ),
+    Equivalent(
+        "one over cosh squared",
+        task="slope",
+        code="""
+def slope(z, kind):
+    if kind == "sigmoid":
+        s = sigmoid(z)
+        return s * (1 - s)
+    if kind == "tanh":
+        return 1 / np.cosh(z) ** 2
+    return np.where(z > 0, 1.0, 0.0)
+""",
+    ),
+    Equivalent(
+        "number by number along the axis",
+        task="log_softmax",
+        code="""
+def log_softmax(z, axis):
+    def one(v):
+        m = v.max()
+        return v - m - math.log(sum(math.exp(t - m) for t in v))
+    return np.apply_along_axis(one, axis, z)
+""",
+    ),
+    Equivalent(
+        "by way of the variance",
+        task="gain",
+        code="""
+def gain(f, z):
+    y = f(z)
+    return (y.var() + y.mean() ** 2) ** -0.5
+""",
+    ),
+    Equivalent(
+        "recursion",
+        task="spread",
+        code="""
+def spread(x, weights, kind):
+    if not weights:
+        return []
+    z = np.dot(x, weights[0])
+    return [math.sqrt(np.mean((z - z.mean()) ** 2))] + spread(activate(z, kind), weights[1:], kind)
+""",
+    ),
+    Equivalent(
+        "a set of the living",
+        task="count_dead",
+        code="""
+def count_dead(z):
+    return z.shape[1] - len(set(np.nonzero(z > 0)[1]))
+""",
+    ),
+    Equivalent(
+        "lists and all()",
+        task="count_dead",
+        code="""
+def count_dead(z):
+    return sum(all(v <= 0 for v in column) for column in z.T.tolist())
+""",
+    ),
+    Equivalent(
+        "not rounded",
+        task="table",
+        code="""
+table = {k: {d: float(v) + 0.3 for d, v in r.items()} for k, r in {k: dict(r) for k, r in table.items()}.items()}
 """,
     ),
 ]

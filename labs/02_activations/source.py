@@ -52,8 +52,9 @@ erf = np.vectorize(math.erf, otypes=[float])  # the error function, for arrays
 # depends on the sign of $x$.
 #
 # `sigmoid(x)` takes an array of any shape and gives floats of the same shape. It must be
-# right for every float, −1000 and 1000 included, and NumPy must have nothing to warn of.
-# `x` may hold ints. As in every task, the input stays as it was.
+# right for every float, −1000, 1000 and both infinities included, to 15 digits after the
+# point, and NumPy must have nothing to warn of. `x` may hold ints. As in every task, the
+# input stays as it was.
 #
 # **Predict.** What is $\sigma(-1000)$ as a float64: 0, a very small number, or `nan`?
 
@@ -405,8 +406,9 @@ for name, row in measured.items():
     print(f'    "{name}": {row},')
 
 # %% [markdown]
-# Type the ten numbers into the next cell, in the form that was printed. (The grader does
-# not run the experiment; it trains on your digits itself, and compares.)
+# Type the ten numbers into the next cell: a dict called `table`, which holds the printed
+# lines between its braces. (The grader does not run the experiment; it trains on your
+# digits itself, and compares.)
 
 # %% task="table"
 ### BEGIN SOLUTION
@@ -426,9 +428,12 @@ check(table, "table")
 figure, axes = new_plot(
     "Two hidden layers against eight", "", "held-out accuracy (%)", width=8.5
 )
-for depth, marker in ((2, "o"), (8, "s")):
+for depth, marker, size in ((2, "o", 6), (8, "s", 11)):
     values = [row[depth] for row in table.values()]
-    axes.plot(list(table), values, marker=marker, ls="", label=f"{depth} hidden layers")
+    label = f"{depth} hidden layers"
+    axes.plot(
+        list(table), values, marker, fillstyle="none", mew=2, ms=size, label=label
+    )
 axes.axhline(10, color="black", lw=1, ls=":", label="guessing")
 axes.set_ylim(0, 102)
 axes.legend()
