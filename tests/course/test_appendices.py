@@ -2,6 +2,7 @@
 
 import json
 import re
+from html import escape, unescape
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -142,8 +143,7 @@ def test_every_claim_is_a_row_with_a_verdict(claims):
     assert list(claims.table) == list(claims.sections) == list(CLAIMS)
     for row, words in CLAIMS.items():
         claim, verdict, how, _ = claims.table[row]
-        claim = claim.replace("&#x27;", "'")
-        assert words in claim, row
+        assert words in unescape(claim), row
         assert verdict in VERDICTS and how.split(" and ")[0] in (
             "computed",
             "looked up",
@@ -186,3 +186,23 @@ def test_the_map_names_the_chapter_it_links_to_and_owns_up_to_what_is_missing():
             else:
                 missing = re.fullmatch(r"(\d\d), not yet written", entry)
                 assert missing and missing[1] not in written, f"{idea}: {entry}"
+
+
+def test_names_are_kept_in_one_place():
+    source = (CHAPTERS / "B_notation.py").read_text(encoding="utf-8")
+    guide = (CHAPTERS.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert "(chapters/B_notation.ipynb)" in guide
+    for name in ("n_embd", "num_attention_heads", "dim_feedforward"):
+        assert name in source and name not in guide
+
+
+def test_the_crosswalk_is_shown_whole():
+    path = CHAPTERS / "B_notation.ipynb"
+    sources = ["".join(cell["source"]) for cell in cells_of(path)]
+    [table] = [text for text in sources if text.startswith("CROSSWALK = ")]
+    rows = table.split('"""')[1].strip().splitlines()
+    outputs = [o for cell in cells_of(path) for o in cell.get("outputs", [])]
+    shown = "".join("".join(o.get("data", {}).get("text/html", "")) for o in outputs)
+    assert shown.count("<tr>") == len(rows) == 20
+    for row in rows:
+        assert all(f">{escape(cell.strip())}<" in shown for cell in row.split("|"))
