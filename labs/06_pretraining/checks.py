@@ -109,10 +109,7 @@ def _pack_causes(
             where(lambda got: same(got[1], y.where(y != IGNORED, end_id)))
         ),
         "the places that are left hold 0, where end_id is wanted": where(
-            lambda got: (
-                same(got[1], y.where(y != IGNORED, 0))
-                or same(got[0], x.masked_fill(y == IGNORED, 0))
-            )
+            lambda got: end_id != 0 and same(got[0], x.masked_fill(y == IGNORED, 0))
         ),
         "the end tokens have become -100 among the targets: the end of a document is a "
         "target, or the model never learns to stop": where(
@@ -126,17 +123,11 @@ def _pack_causes(
         "whole stream by one, and cut it after that": lambda got: (
             bool((got[1][:-1, -1] == IGNORED).any()) or same(got[1], shifted)
         ),
-        "the targets are the inputs: the target is the token that comes after": where(
-            lambda got: (
-                same(got[1].masked_fill(got[1] == IGNORED, 0), got[0])
-                or same(
-                    got[1].reshape(-1)[: len(y.reshape(-1)) - 1], x.reshape(-1)[:-1]
-                )
-                or same(got[1][0], got[0][0])
-            )
-        ),
         "inputs and targets are swapped: the target is the token that comes after": (
             lambda got: same(got[1][:1], x[:1]) and same(got[0][:1], y[:1])
+        ),
+        "the targets are the inputs: the target is the token that comes after": where(
+            lambda got: same(got[1].where(got[1] != IGNORED, got[0]), got[0])
         ),
         "the end token before the first document is missing: without it the first token "
         "is no target": packed(stream[1:]),
@@ -261,6 +252,11 @@ def check_mask_tokens(student: Student) -> None:
         )
     chosen = y != IGNORED
     student.demand(
+        not bool(chosen[special].all()),
+        "every token of special_ids has a target: tokens that are not chosen have the "
+        "target -100 (or is the choice upside down?)",
+    )
+    student.demand(
         not bool((chosen & special).any()),
         "a token of special_ids was chosen (its target is not -100): special tokens, "
         "padding among them, are never hidden",
@@ -294,9 +290,7 @@ def _judge_chosen(
 ) -> None:
     """Is the share of chosen tokens 15 %, and is it drawn for each token?"""
     cause = ""
-    if abs(share - 0.135) < 0.006 and bool(changed[chosen].all()):
-        cause = "chosen tokens that stay as they are need their target as well"
-    elif abs(share - 0.12) < 0.006 and bool(changed[chosen].all()):
+    if abs(share - 0.12) < 0.006 and bool(changed[chosen].all()):
         cause = (
             "all chosen tokens need their target, not only those that became mask_id"
         )
@@ -347,8 +341,10 @@ def _judge_fates(
         "the tokens meant for mask_id were overwritten by random ones": (
             abs(shares[0] - 0.72) < 0.015
         ),
-        "the draw that chose the tokens is used again where it is always below 0.15": (
-            shares[0] > 0.98
+        "all of them became mask_id: what becomes of a chosen token takes a draw of its "
+        "own, beside the one that chose it": shares[0] > 0.98,
+        "chosen tokens that stay as they are need their target as well": (
+            shares[0] > 0.85 and shares[2] < 0.02
         ),
     }
     for cause, holds in causes.items():
@@ -466,7 +462,10 @@ def _rate_causes(
             same(got, cosine(step / last)) or same(got, cosine((step - 1) / last))
         ),
         "p reaches 1 at max_steps: divide by the steps between warm-up and the end": (
-            lambda got: same(got, cosine((step - warmup) / last))
+            lambda got: (
+                same(got, cosine((step - warmup) / last))
+                or same(got, cosine((step - warmup) / (last + 1 - warmup)))
+            )
         ),
         "p counts from step warmup_steps, where it is 0": lambda got: (
             same(got, cosine((step - warmup - 1) / (last - warmup)))
@@ -476,10 +475,9 @@ def _rate_causes(
         "a straight line; half a cosine is wanted": peak + p * (low - peak),
         "min_lr is added on top: the cosine goes from lr to min_lr, so what is scaled is "
         "lr - min_lr": low + 0.5 * (1 + math.cos(math.pi * p)) * peak,
-        "min_lr is left out": 0.5 * (1 + math.cos(math.pi * p)) * peak,
-        "the cosine falls to min_lr twice as fast, or is cut off there: min_lr is the "
-        "end of the curve and no floor under it": (
-            lambda got: same(got, max(low, 0.5 * (1 + math.cos(math.pi * p)) * peak))
+        "min_lr is left out, or is a floor under the curve: the curve itself goes from "
+        "lr to min_lr": lambda got: (
+            same(got, 0.5 * (1 + math.cos(math.pi * p)) * peak) or same(got, low)
         ),
         "math.cos takes radians": low + 0.5 * (1 + math.cos(180 * p)) * (peak - low),
     }
@@ -535,12 +533,15 @@ def check_groups(student: Student) -> None:
     if "refused" in got:
         student.fail(f"torch.optim.AdamW refuses it: {got['refused']}")
     shapes = {name: p.ndim for name, p in small_gpt(0).named_parameters()}
+    right = {name: 0.25 if ndim >= 2 else 0.0 for name, ndim in shapes.items()}
     for name, ndim in shapes.items():
-        found, wanted = got["decays"][name], 0.25 if ndim >= 2 else 0.0
+        found, wanted = got["decays"][name], right[name]
         if found == wanted:
             continue
         axes = "1 axis" if ndim == 1 else f"{ndim} axes"
-        if found is None:
+        if all(other != right[key] for key, other in got["decays"].items()):
+            cause = "matrices are what decays; are the two groups swapped?"
+        elif found is None:
             cause = "it is in neither group, so it would never be trained"
         elif found == 0.75:
             cause = 'its group has no "weight_decay", so the optimiser\'s default holds'
@@ -549,7 +550,7 @@ def check_groups(student: Student) -> None:
         elif "emb" in name:
             cause = "embeddings have two axes, so they decay too"
         else:
-            cause = "matrices are what decays; are the two groups swapped?"
+            cause = "parameters with two axes or more decay"
         student.fail(
             f"`{name}` ({axes}) gets the decay {found}, expected {wanted}\n"
             f"Likely cause: {cause}"
@@ -853,8 +854,11 @@ def _judge_steps(
     n = len(steps.batches)
     pairs = steps.batches[0]
     empty = any(bool((y == IGNORED).all()) for _, y in pairs)
-    if any(bool(p.isnan().any()) for p in got["params"]):
-        text = "a parameter has become NaN"
+    values = [torch.tensor(v) for v in got["returned"] if isinstance(v, float)]
+    nan = [bool(v.isnan().any()) for v in (*got["params"], *values)]
+    if any(nan):
+        text = "a parameter" if any(nan[:n]) else "the loss that it returns"
+        text += " has become NaN"
         if empty:
             text += (
                 "\nLikely cause: the mean over no target is 0 / 0, which is NaN, also "
@@ -938,23 +942,16 @@ def clear_logits(
             return logits
 
 
+def _near(value: Tensor) -> Callable[[Any], bool]:
+    """Recognises these probabilities."""
+    return lambda got: same(got, value, rtol=1e-4, atol=1e-6)
+
+
 def _probs_causes(
     logits: Tensor, temperature: float, top_k: int | None, top_p: float | None
 ) -> dict[str, Any]:
     """What common mistakes lead to."""
-    exact = logits.double()
-    p_all = exact.softmax(-1)
     right = true_probs(logits, temperature, top_k, top_p)
-    ordered, order = true_probs(logits, temperature, top_k, None).sort(-1, True)
-    sums = ordered.cumsum(-1)
-
-    def back(values: Tensor) -> Tensor:
-        values = values / values.sum(-1, keepdim=True)
-        return torch.zeros_like(values).scatter(-1, order, values)
-
-    def near(value: Tensor) -> Callable[[Any], bool]:
-        return lambda got: same(got, value, rtol=1e-4, atol=1e-6)
-
     causes: dict[str, Any] = {
         "it holds NaN: a large number to the power of e is infinite. Subtract the row's "
         "largest logit first, or let torch's softmax do it": lambda got: (
@@ -966,75 +963,78 @@ def _probs_causes(
         "a row does not add up to 1: what is kept must be divided by its sum": (
             lambda got: bool(((got.double().sum(-1) - 1).abs() > 1e-3).any())
         ),
-        "the logits are multiplied by the temperature: divide by it": near(
+        "the logits are multiplied by the temperature: divide by it": _near(
             true_probs(logits, 1 / temperature, top_k, top_p)
         ),
         "the probabilities stand in the order of their size: put them back to where "
-        "their tokens are": lambda got: (
-            same(got, right.sort(-1, descending=True).values, rtol=1e-4, atol=1e-6)
-            and not same(got, right, rtol=1e-4, atol=1e-6)
+        "their tokens are": _near(right.sort(-1, descending=True).values),
+    }
+    if top_k is not None and top_p is not None:
+        nucleus = true_probs(logits, temperature, None, top_p) > 0
+        causes[
+            "top_p is measured before top_k, or among all tokens: after top_k what is "
+            "left adds up to 1 again"
+        ] = _near(_kept(true_probs(logits, temperature, top_k, None), nucleus))
+    if top_k is not None:
+        causes |= _top_k_causes(logits, temperature, top_k, top_p)
+    if top_p is not None and top_p < 1:
+        causes |= _top_p_causes(logits, temperature, top_k, top_p)
+    if temperature != 1:
+        causes[
+            "the temperature changes nothing here: is it left out, or does it divide "
+            "the probabilities? It divides the logits"
+        ] = _near(true_probs(logits, 1.0, top_k, top_p))
+    return causes
+
+
+def _top_k_causes(
+    logits: Tensor, temperature: float, top_k: int, top_p: float | None
+) -> dict[str, Any]:
+    """Mistakes with top-k."""
+    best = logits.argmax(-1, keepdim=True)
+    right = true_probs(logits, temperature, top_k, top_p)
+    limit = logits[0].sort(descending=True).values[min(top_k, logits.shape[1]) - 1]
+    return {
+        "these are the tokens with the lowest scores": lambda got: bool(
+            (got.gather(-1, best) == 0).all()
+        ),
+        "top_k changes nothing here: is it left out?": _near(
+            true_probs(logits, temperature, None, top_p)
+        ),
+        "each row has its own k best tokens: the limit of one row was taken for all": (
+            lambda got: (
+                len(got) > 1
+                and same(got[0].double(), right[0], rtol=1e-4)
+                and same(got > 0, logits >= limit)
+            )
         ),
     }
-    if top_k is not None:
-        causes["these are the tokens with the lowest scores"] = lambda got: (
-            bool(((got > 0).sum(-1) == min(top_k, got.shape[-1])).all())
-            and bool(((got > 0).int().argmax(-1) >= 0).all())
-            and bool((got.gather(-1, exact.argmax(-1, keepdim=True)) == 0).all())
-        )
-        causes["top_k changes nothing here: is it left out?"] = near(
-            true_probs(logits, temperature, None, top_p)
-        )
-        kept_by_one = (
-            exact[0].sort(descending=True).values[min(top_k, exact.shape[-1]) - 1]
-        )
-        causes[
-            "each row has its own k best tokens: the limit of one row was taken for all"
-        ] = lambda got: (
-            len(got) > 1
-            and same(got[0], right[0], rtol=1e-4)
-            and same(got > 0, exact >= kept_by_one)
-        )
-    if top_p is not None and top_p < 1:
-        first = torch.nn.functional.pad(sums[:, :-1], (1, 0))
-        causes[
-            "the token that reaches top_p is missing: those that are kept must "
-            "have at least top_p together"
-        ] = near(back(ordered * ((sums <= top_p) | (first == 0))))
-        causes[
-            "there is one token too many: those that are kept have top_p without "
-            "the last of them"
-        ] = near(back(ordered * (F.pad(first[:, :-1], (1, 0)) < top_p)))
-        causes["the tokens at the wrong end are kept: begin with the best"] = (
-            lambda got: bool(
-                (got.gather(-1, exact.argmax(-1, keepdim=True)) == 0).all()
-            )
-        )
-        causes[
-            "tokens with a probability of at least top_p are kept; top_p is "
-            "about their sum"
-        ] = near(back(torch.where(ordered >= top_p, ordered, 0 * ordered)))
-        causes["top_p changes nothing here: is it left out?"] = near(
-            true_probs(logits, temperature, top_k, None)
-        )
-        cooled = true_probs(logits, 1.0, top_k, top_p) > 0
-        causes["top_p is measured before the temperature"] = near(
-            _kept(true_probs(logits, temperature, None, None), cooled)
-        )
-        if top_k is not None:
-            nucleus = true_probs(logits, temperature, None, top_p) > 0
-            causes[
-                "top_p is measured before top_k, or among all tokens: after top_k "
-                "what is left adds up to 1 again"
-            ] = near(_kept(true_probs(logits, temperature, top_k, None), nucleus))
-    if temperature != 1:
-        causes["the temperature changes nothing here: is it left out?"] = near(
-            true_probs(logits, 1.0, top_k, top_p)
-        )
-        causes[
-            "the probabilities are divided by the temperature: divide the logits, "
-            "before the softmax"
-        ] = near(p_all)
-    return causes
+
+
+def _top_p_causes(
+    logits: Tensor, temperature: float, top_k: int | None, top_p: float
+) -> dict[str, Any]:
+    """Mistakes with top-p."""
+    ordered, order = true_probs(logits, temperature, top_k, None).sort(-1, True)
+    sums = ordered.cumsum(-1)
+    better = F.pad(sums[:, :-1], (1, 0))  # what the better tokens have together
+    cooled = true_probs(logits, 1.0, top_k, top_p) > 0
+
+    def back(kept: Tensor) -> Callable[[Any], bool]:
+        probs = _kept(ordered, kept)
+        return _near(torch.zeros_like(probs).scatter(-1, order, probs))
+
+    return {
+        "the token that reaches top_p is missing: those that are kept must have at "
+        "least top_p together": back((sums <= top_p) | (better == 0)),
+        "there is one token too many: those that are kept have top_p without the last "
+        "of them": back(F.pad(better[:, :-1], (1, 0)) < top_p),
+        "top_p changes nothing here: is it left out, or does the sum begin with the "
+        "worst token?": _near(true_probs(logits, temperature, top_k, None)),
+        "top_p is measured before the temperature": _near(
+            _kept(true_probs(logits, temperature, top_k, None), cooled)
+        ),
+    }
 
 
 def _kept(probs: Tensor, kept: Tensor) -> Tensor:
@@ -1262,8 +1262,8 @@ def probe_generate(
     """
     model = small_gpt(seed, n_layers=2).eval()
     read, seen = [], []
-    model.tok_emb.register_forward_pre_hook(
-        lambda module, args: read.append(args[0].detach().clone())
+    watch = model.tok_emb.register_forward_pre_hook(
+        lambda module, args: read.append(torch.tensor(args[0].tolist()))
     )
 
     def choose(logits: Tensor) -> Tensor:
@@ -1286,6 +1286,7 @@ def probe_generate(
         raise
     except Exception as error:
         result["error"] = describe_error(error, names)
+    watch.remove()
     result["kept"] = given.shape == ids.shape and bool((given == ids).all())
     return result | {"read": read, "seen": seen, "alone": _alone(model, ids, script)}
 
@@ -1350,7 +1351,12 @@ def _explain_generate(student: Student, got: dict[str, Any], ids: Tensor) -> NoR
             else "\nLikely cause: the cache has room for max_len positions: the prompt "
             "and the new tokens"
         )
-    elif "unpack" in text or "Dimension out of range" in text or "dimensions" in text:
+    elif (
+        "index out of range" in text
+        or "unpack" in text
+        or "Dimension out of range" in text
+        or "dimensions" in text
+    ):
         text += "\nLikely cause: the model reads (B, T): one new token a row is (B, 1)"
     student.fail(text)
 

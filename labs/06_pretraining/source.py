@@ -37,7 +37,6 @@ STUDENT = "your name"
 import math
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from lmcore.course.labs import open_lab
@@ -215,7 +214,7 @@ check(learning_rate)
 def parameter_groups(model, weight_decay):
     """Parameters for torch.optim.AdamW: those that decay, and the others.
 
-    model: nn.Module
+    model: torch.nn.Module
     weight_decay: float
     returns: list of two dicts with "params" and "weight_decay"
     """
@@ -247,7 +246,7 @@ def train_step(model, optimizer, micro_batches, grad_clip):
         loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
         (loss / n_targets).backward()
         mean_loss += loss.item() / n_targets
-    nn.utils.clip_grad_norm_(model.parameters(), grad_clip)
+    torch.nn.utils.clip_grad_norm_(model.parameters(), grad_clip)
     optimizer.step()
     return mean_loss
     ### END SOLUTION
@@ -636,7 +635,7 @@ plt.show()
 # Everybody gets the same 200 batches of 16 rows of 64 bytes, in the same order, each once.
 # Write `new_run(max_steps)`. It gives a pair:
 #
-# - `model`, an `nn.Module`: `model(inputs)` gives logits (B, 64, 258), and no position may
+# - `model`, a `torch.nn.Module`: `model(inputs)` gives logits (B, 64, 258), and no position may
 #   see a later one. Parameters and buffers together are at most 150,000 numbers, and
 #   nothing else may remember the text.
 # - `step(number, inputs, targets)`, a function that is called 200 times, with `number` from
@@ -651,15 +650,15 @@ print(f"the course's own: {lab.checks.course_figure():.3f} bits per byte")
 
 # %% task="new_run" tags=["experiment"]
 ### BEGIN SOLUTION
-class WithPairs(nn.Module):
+class WithPairs(torch.nn.Module):
     """A small GPT whose scores are added to those of a table of pairs of bytes."""
 
     def __init__(self):
         super().__init__()
         shape = {"d_model": 64, "n_layers": 1, "n_heads": 4, "positions": "rope"}
         self.gpt = GPT(GPTConfig(vocab_size=258, **shape))
-        self.pairs = nn.Embedding(258, 258)
-        nn.init.zeros_(self.pairs.weight)
+        self.pairs = torch.nn.Embedding(258, 258)
+        torch.nn.init.zeros_(self.pairs.weight)
 
     def forward(self, ids):
         return self.gpt(ids) + self.pairs(ids)
