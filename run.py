@@ -83,6 +83,12 @@ def bench(options: argparse.Namespace, rest: list[str]) -> int:
     return run([python(), str(files[name]), *arguments])
 
 
+def figures(options: argparse.Namespace, rest: list[str]) -> int:
+    """Draw the figures of the front pages anew, from results/ and lmcore."""
+    files = sorted((ROOT / "figures").glob("*.py"))
+    return max(run([python(), str(path)]) for path in files)
+
+
 def book(options: argparse.Namespace, rest: list[str]) -> int:
     """Build the web edition in book/_build/html."""
     return run([python(), str(ROOT / "book" / "build.py"), *rest])
@@ -131,6 +137,7 @@ COMMANDS = {
     "notebooks": (notebooks, {"course", "dev"}, True),
     "labs": (labs, {"course", "dev"}, True),
     "author": (author, {"course", "dev"}, True),
+    "figures": (figures, {"course"}, False),
     "bench": (bench, {"course", "bench"}, True),
     "doctor": (doctor, {"course"}, True),
 }

@@ -7,6 +7,7 @@ a black-and-white printer. No other file of lmcore imports matplotlib.
 
 from collections.abc import Iterator
 from itertools import cycle
+from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
@@ -114,6 +115,12 @@ def new_plots(
         sharey=sharey,
     )
     return figure, list(grid.flat)
+
+
+def save_svg(figure: Figure, path: str | Path) -> None:
+    """Write a figure; the same figure gives the same file, without a date."""
+    figure.savefig(path, format="svg", metadata={"Date": None})
+    plt.close(figure)
 
 
 def plotted(axes: Axes) -> dict[str, list[float]]:
