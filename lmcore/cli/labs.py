@@ -67,6 +67,9 @@ def check(
     quick: Annotated[
         bool, typer.Option("--quick", help="Do not run the solved notebooks whole.")
     ] = False,
+    only: Annotated[
+        str, typer.Option(help="Try only answers whose name or task holds this word.")
+    ] = "",
     root: Root = None,
 ) -> None:
     """Prove each lab: blank 0, solved full marks, every wrong answer rejected."""
@@ -76,7 +79,7 @@ def check(
     problems = 0
     for lab in _find(root, names):
         try:
-            proof = prove_lab(lab, run=not quick)
+            proof = prove_lab(lab, run=not quick, only=only)
         except LabError as error:
             problems += 1
             typer.echo(str(error), err=True)

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lmcore.cli import app
+from lmcore.course.labs import build
 from lmcore.course.labs.build import (
     LabError,
     build_lab,
@@ -197,6 +198,30 @@ def test_the_search_for_leaks_looks_everywhere(lab):
         assert len(find_leaks(lab, notebook_texts(made))) == 1, place
 
 
+@pytest.mark.parametrize(
+    ("solution", "text", "run", "leaks"),
+    [
+        ("return loss", "return losses", 1, 0),  # another word
+        ("return loss", "  return loss  # mine", 1, 1),
+        ("i += 1", "i += 1", 1, 1),
+        ("i += 1", "then i += 1", 1, 0),  # short, so whole or not at all
+        ("# scores", "scores", 1, 0),  # one word: the name of anything
+        ("values = f(x)\ni += 1\nreturn values", "values = f(x)", 2, 0),
+        ("values = f(x)\ni += 1\nreturn values",
+         "values = f(x)\ni += 1\nreturn values", 2, 1),
+        ("values = f(x)\ni += 1\nreturn values",
+         "values = f(x)\nother()\nreturn values", 2, 0),
+        ("i += 1\nj += 1", "i += 1\nj += 1", 2, 0),
+    ],
+)  # fmt: skip
+def test_short_pieces_of_a_solution_are_told_from_chance(
+    lab, monkeypatch, solution, text, run, leaks
+):
+    lines = {line.removeprefix("# ") for line in solution.splitlines()}
+    monkeypatch.setattr(build, "solution_lines", lambda lab: lines)
+    assert len(find_leaks(lab, {"a place": text}, run=run)) == leaks
+
+
 def test_both_notebooks_carry_nbgrader_metadata(lab):
     for made in (student_notebook(lab), solved_notebook(lab)):
         cells = [c.metadata["nbgrader"] for c in made.cells if "nbgrader" in c.metadata]
@@ -277,6 +302,22 @@ def test_a_check_that_lets_a_mutant_pass_is_found(lab, monkeypatch):
     assert "it is accepted" in proof.problems[0]
     assert "squared" in proof.problems[1]
     assert len(proof.problems) == 3
+
+
+def test_some_answers_alone_can_be_tried(lab):
+    root = str(lab.folder.parents[1])
+
+    def told(word):
+        answer = CliRunner().invoke(
+            app, ["labs", "check", "90", "--only", word, "--root", root]
+        )
+        return answer.exit_code, answer.output
+
+    assert "only 'SQUARE'  mutants 1/1  equivalents 0/0" in told("SQUARE")[1]
+    assert "mutants 2/2  equivalents 2/2" in told("double")[1]
+    code, output = told("treble")
+    assert code == 1
+    assert "no answer's name or task holds 'treble'" in output
 
 
 def test_right_answers_earn_all_and_the_experiment_is_not_run(grader):
@@ -514,12 +555,12 @@ def test_a_failed_check_shows_its_message_alone(opened, capsys):
 def test_after_a_restart_an_earlier_task_is_not_checked_and_not_wrong(opened):
     open_lab, names = opened
     exec("def total(values): return 0", names)
-    with pytest.raises(AssertionError, match="`double`, .* is not checked yet"):
+    with pytest.raises(AssertionError, match=r"`double`, .* is not checked yet"):
         open_lab.check(names["total"])
     exec("def double(values): return 0", names)
     with pytest.raises(AssertionError):
         open_lab.check(names["double"])
-    with pytest.raises(AssertionError, match="`double`, .* is not right yet"):
+    with pytest.raises(AssertionError, match=r"`double`, .* is not right yet"):
         open_lab.check(names["total"])
 
 

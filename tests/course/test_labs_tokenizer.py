@@ -28,10 +28,11 @@ HOSTILE = {
     ),
     "a patched grader": (
         "",
-        "import lmcore.course.labs.student as s, lmcore.tokenizers.bpe_merge as b\n"
+        "import sys, types, lmcore.course.labs.student as s\n"
         "s.Student.expect = s.Student.fail = lambda *a, **k: None\n"
         "check = lambda *a: print('all right')\n"
-        "b.merge_word = lambda *a: []\n"
+        "b = types.SimpleNamespace(merge_word=lambda *a: [])\n"  # and no torch to load
+        "sys.modules['lmcore.tokenizers.bpe_merge'] = b\n"
         "count_words = count_pairs = merge = train = encode = decode = lambda *a: []",
     ),
 }
@@ -73,7 +74,7 @@ def submissions(lab):
     handed = {f"solved {i}": (hand_in(lab), 22) for i in range(5)}
     handed |= {f"blank {i}": (hand_in(lab, solved=False), 0) for i in range(3)}
     others = [e for e in lab.mutants.EQUIVALENTS if e.task in ("train", "merge")]
-    for other in others:
+    for other in others[:6]:
         notebook = hand_in(lab, replaced={other.task: other.code})
         handed[f"other {other.name}"] = notebook, 22
     mutants = [m for m in lab.mutants.MUTANTS if m.task in ALONE][::2]
@@ -99,7 +100,7 @@ def test_a_batch_of_thirty_with_six_hostile_is_graded_to_the_end(lab, tmp_path):
     folder.mkdir()
     for name, (notebook, _) in handed.items():
         (folder / f"{name}.ipynb").write_text(nbformat.writes(notebook), "utf-8")
-    arguments = ["labs", "grade", str(folder), "--out", str(out), "--seconds", "2"]
+    arguments = ["labs", "grade", str(folder), "--out", str(out), "--seconds", "1"]
     answer = CliRunner().invoke(app, [*arguments, "--memory", "300"])
     assert answer.exit_code == 0, answer.output
     assert "30 submissions of 01_tokenizer graded" in answer.output

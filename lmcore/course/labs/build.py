@@ -18,6 +18,7 @@ from lmcore.course.notebooks import NOTEBOOK_METADATA, write_atomically
 BEGIN, END = "BEGIN SOLUTION", "END SOLUTION"
 CODE_STUB = ("# YOUR CODE HERE", "raise NotImplementedError()")
 TEXT_STUB = ("YOUR ANSWER HERE",)
+SHORT = 10  # characters; a shorter line of a solution may stand anywhere by chance
 ROLES = ("task", "check", "written")  # keys of a cell's metadata in the source
 
 
@@ -131,8 +132,10 @@ def solution_lines(lab: Lab) -> set[str]:
 def find_leaks(lab: Lab, texts: dict[str, str], run: int = 1) -> list[str]:
     """Places where a solution stands in what a student gets.
 
-    A line of under ten characters (``i += 1``) counts only as a whole line, and only
-    where one line is enough.
+    A line of a solution is looked for inside longer ones too, but not inside longer
+    words. One of under ten characters (``i += 1``) is looked for as a whole line, and a
+    single word is not looked for: it may be the name of anything. Where more than one
+    line makes a leak, a short one adds nothing, and does not end the run either.
 
     Args:
         lab: Whose solutions to look for.
@@ -140,17 +143,28 @@ def find_leaks(lab: Lab, texts: dict[str, str], run: int = 1) -> list[str]:
         run: How many lines of solutions in a row make a leak. One in a notebook; two
             in ``checks.py``, which is Python too and shares idioms with any solution.
     """
-    lines = solution_lines(lab)
+    lines = {line for line in solution_lines(lab) if not line.isidentifier()}
+    long = [_whole(line) for line in lines if len(line) >= SHORT]
     leaks = []
     for place, text in texts.items():
         in_a_row = 0
         for raw in text.splitlines():
-            inside = any(len(line) >= 10 and line in raw for line in lines)
-            inside |= run == 1 and raw.strip() in lines
-            in_a_row = in_a_row + 1 if inside else 0
-            if in_a_row >= run:
-                leaks.append(f"{place}: {raw.strip()}")
+            inside = any(pattern.search(raw) for pattern in long)
+            short = not inside and raw.strip() in lines
+            if inside or (short and run == 1):
+                in_a_row += 1
+                if in_a_row >= run:
+                    leaks.append(f"{place}: {raw.strip()}")
+            elif not short:
+                in_a_row = 0
     return leaks
+
+
+def _whole(line: str) -> re.Pattern[str]:
+    """Finds a line that is not part of a longer word at either end."""
+    begin = r"(?<!\w)" if re.match(r"\w", line) else ""
+    end = r"(?!\w)" if re.search(r"\w$", line) else ""
+    return re.compile(begin + re.escape(line) + end)
 
 
 def notebook_texts(notebook: NotebookNode) -> dict[str, str]:

@@ -19,6 +19,7 @@ from typing import Any
 from lmcore.course.labs.wire import WireError, pack, unpack
 
 MESSAGE = 300  # characters of an exception's text
+PLAIN = (type(None), bool, int, float, str, bytes)  # of which copies are no matter
 WARNINGS = 10  # that a request gives back
 _modules: dict[Path, types.ModuleType] = {}
 
@@ -113,7 +114,9 @@ def _call(names: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
         for i, (old, new) in enumerate(zip(before, args, strict=True), start=1)
         if old != pack(new)
     ]
-    return {"value": value, "changed": changed, "warned": _texts(warned)}
+    itself = any(value is arg for arg in args if not isinstance(arg, PLAIN))
+    told = {"changed": changed, "warned": _texts(warned), "itself": itself}
+    return {"value": value, **told}
 
 
 def _get(names: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:

@@ -68,6 +68,8 @@ class Student:
         called: The last call in words; ``expect`` puts it into its message.
         warned: What Python or NumPy warned of in the last ``call`` or ``probe``, such
             as ``"RuntimeWarning: overflow encountered in exp"``; none of it is printed.
+        gave_back: Whether the last ``call`` returned one of its arguments itself, and
+            no copy.
     """
 
     ask: Ask
@@ -76,6 +78,7 @@ class Student:
     rng: random.Random = field(default_factory=random.Random)
     called: str = ""
     warned: list[str] = field(default_factory=list)
+    gave_back: bool = False
 
     @property
     def torch_seed(self) -> int:
@@ -119,6 +122,7 @@ class Student:
         request = {"op": "call", "name": function, "args": list(args), "kwargs": kwargs}
         answer = self.ask(request)
         self.warned = answer.get("warned", [])
+        self.gave_back = answer.get("itself") is True
         if "error" in answer:
             if raises and answer["error"] not in ("NotImplementedError", "missing"):
                 return _raised(answer)
