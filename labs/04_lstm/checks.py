@@ -76,6 +76,19 @@ def call(
     return got
 
 
+def probed(
+    student: Student, slips: Mapping[str, str], function: Callable, *args: Any
+) -> Any:
+    """Probe; where the student's code raises, add what that may come from."""
+    try:
+        return student.probe(function, *args)
+    except NotWritten:
+        raise
+    except CheckFailed as failure:
+        text = str(failure)
+        raise CheckFailed(text + likely(text, slips)) from None
+
+
 def likely(text: str, slips: Mapping[str, str]) -> str:
     """The first cause whose words stand in a text."""
     if "raised " not in text:
@@ -152,8 +165,8 @@ def wrong_steps(x: Tensor, state: State, weights: Weights) -> dict[str, Any]:
         ),
         "h' comes first, then c'": (right_c, right_h),
         "the candidate g goes through tanh, not through the sigmoid": shown(closed[0]),
-        "gates go through the sigmoid; tanh is for the candidate": lambda got: same(
-            got[1], closed[1]
+        "gates go through the sigmoid; tanh is for the candidate": lambda got: (
+            same(got[1], closed[1]) and not same(right_c, closed[1])
         ),
         "the candidate goes through tanh": shown(closed[2]),
         "the old c must be kept: c' has a term with the forget gate": (
@@ -357,19 +370,25 @@ def wrong_runs(
         ),
         "the last state is the one after the padding; it must stand still when a "
         "sequence is over": (right, (free_h, free_c)),
-        "h stands still at the end of a sequence, c does not": (right, (h, free_c)),
-        "c stands still at the end of a sequence, h does not": (right, (free_h, c)),
+        "h stands still at the end of a sequence, c does not": lambda got: (
+            same(got[0], right) and same(got[1][0], h)
+        ),
+        "c stands still at the end of a sequence, h does not": lambda got: (
+            same(got[0], right) and same(got[1][1], c)
+        ),
         "at padding the output must be 0; it repeats the last h": lambda got: same(
             got[0], held
         ),
-        "at padding the output must be 0": lambda got: same(got[0], free),
         "a sequence is over one step too late or too early: steps count from 0, so t is "
         "real if t < length": lambda got: any(same(got, other) for other in shifted),
         "at padding the state becomes 0; it must stand still": lambda got: bool(
             (got[1][1][over] == 0).all() or (got[1][0][over] == 0).all()
         ),
-        "the state is right at the longest sequence only: take each row's own last "
-        "step": lambda got: same(got[1][0][~over], h[~over]) and over.any(),
+        "at padding the output must be 0; what happens there is shown": lambda got: (
+            same(got[0] * real[..., None], right)
+        ),
+        "the output is right, the last state is not: take each row's own last real "
+        "step": lambda got: same(got[0], right),
     }
 
 
@@ -477,12 +496,12 @@ def by_hand(student: Student, words: str, *args: Any) -> dict[str, Any]:
         "factor. d_z is (B, 4H), and d_W_x needs (4H, D), d_x needs (B, D)",
     }
     try:
-        got = student.probe(probe_by_hand, student.task, *args)
+        got = probed(student, slips, probe_by_hand, student.task, *args)
     except NotWritten:
         raise
     except CheckFailed as failure:
         text = str(failure).replace(f"`{student.task}` raised", f"{words} raised")
-        raise CheckFailed(text + likely(text, slips)) from None
+        raise CheckFailed(text) from None
     student.called = words
     value = got["value"]
     form = "expected d_x, (d_h, d_c), (d_W_x, d_W_h, d_b)"
@@ -959,7 +978,7 @@ def probe_read(
 ) -> dict[str, Any]:
     """What a model with given weights makes of ids, whole and in two pieces."""
     model = names["ByteLM"](V, D, H)
-    model.load_state_dict(weights)
+    model.load_state_dict(weights, strict=False)  # buffers of one's own are fine
     found: dict[str, Any] = {}
     try:
         found["whole"] = model.read(ids)
@@ -1291,7 +1310,7 @@ def small_model(seed: int) -> RNNLM:
         torch.manual_seed(seed)
         model = RNNLM(RNNLMConfig(**CONFIG)).double()
     with torch.no_grad():
-        model.lm_head.weight *= 6.0
+        model.lm_head.weight *= 20.0
     return model
 
 
@@ -1397,7 +1416,7 @@ def true_training(
 )
 def check_train(student: Student) -> None:
     """A short training of lmcore's model by the student's loop."""
-    rng, seed, lr = student.rng, student.torch_seed, 0.05
+    rng, seed, lr = student.rng, student.torch_seed, 0.1
     ids = torch.tensor([rng.randrange(9) for _ in range(3 * 24 + 1)])
     pieces = true_cut(ids, 3, 4)
     got = student.probe(probe_train, seed, pieces, lr)
@@ -1591,6 +1610,18 @@ class Constant(nn.Module):
         return self.read(ids)[0]
 
 
+SAMPLE_SLIPS = {
+    "inf": "temperature 0 divides by 0: it is a case of its own, the likeliest byte",
+    "division by zero": "temperature 0 divides by 0: it is a case of its own, the "
+    "likeliest byte",
+    "prob_dist must be 1 or 2 dim": "multinomial wants one row of probabilities: take "
+    "the last position of the logits",
+    "too many indices": "read gives logits (B, T, V), and wants ids (B, T)",
+    "not enough values to unpack": "ids have two axes, (B, T), also for a single byte",
+    "Expected a 'cuda'": "the generator that is given is one for the CPU",
+}
+
+
 def probe_greedy(names: dict[str, Any], prompt: bytes, n: int) -> dict[str, Any]:
     """The likeliest bytes, and how much was read for them."""
     model = Counting()
@@ -1642,7 +1673,7 @@ def check_sample(student: Student) -> None:
     """Greedy on a model that remembers everything; then frequencies."""
     rng = student.rng
     for prompt, n in ((b"a", 1), (b"ab", 5), (bytes(rng.choices(range(256), k=6)), 8)):
-        got = student.probe(probe_greedy, prompt, n)
+        got = probed(student, SAMPLE_SLIPS, probe_greedy, prompt, n)
         student.called = f"sample(model, {prompt}, {n}, 0, generator)"
         value = got["value"]
         right = greedy(prompt, n)
@@ -1658,10 +1689,10 @@ def check_sample(student: Student) -> None:
                 "one byte too many or too few; n new ones are wanted": lambda got: (
                     len(got) != n
                 ),
-                "the state is not carried: only the last byte is read": (
+                "the state is not carried: the model sees the last byte alone": (
                     lambda got: (
-                        same(got, greedy(prompt, n, memory=False))
-                        or same(got[1:], greedy(prompt, n, memory=False)[1:])
+                        got[:1] == right[:1]
+                        and got[1:] == greedy(got[:1], n - 1, memory=False)
                     )
                 ),
                 "the prompt is not read to its end: its last position decides": (
@@ -1689,7 +1720,7 @@ def check_sample(student: Student) -> None:
 def _hold_draws(student: Student, n: int, temperature: float, seed: int) -> None:
     """Frequencies of the constant model's bytes, and where chance comes from."""
     seeds = [seed, seed, seed + 1] if temperature == 1 else [seed]
-    first, *others = student.probe(probe_draws, n, temperature, seeds)
+    first, *others = probed(student, SAMPLE_SLIPS, probe_draws, n, temperature, seeds)
     student.called = f"sample(model, b'ab', {n}, {temperature}, generator)"
     student.demand(isinstance(first, bytes) and len(first) == n, f"must give {n} bytes")
     again, other = others or (first, None)
@@ -1878,6 +1909,7 @@ def check_figures(student: Student) -> None:
         ),
         f'["reach"] must hold {", ".join(LAYERS)}, each with the steps 10, 25 and 50',
     )
+    student.called = ""
     expected = true_bits(student.name)
     for row, true in expected.items():
         if abs(bits[row] - true) > 0.011:

@@ -2,9 +2,9 @@
 # # Lab 4 · An LSTM by hand, and a model of bytes
 #
 # **Goal.** You write the cell of a long short-term memory (长短期记忆网络, LSTM), run it over
-# padded batches, send gradients back through it by hand, and train a language model with it
-# that reads a text byte by byte. At the end you measure it against n-grams that have seen
-# the same text, and you measure how far back a gradient reaches.
+# padded batches, send gradients (梯度) back through it by hand, and train a language model
+# (语言模型) with it that reads a text byte by byte. At the end you measure it against n-grams
+# (n 元语法) that have seen the same text, and you measure how far back a gradient reaches.
 #
 # **Time.** 90–120 minutes. All of it runs in under a minute.
 #
@@ -147,7 +147,7 @@ check(run_lstm)
 # %% [markdown]
 # ## Task 3 · One step back, by hand (4 points)
 #
-# Now the gradients, **without autograd** (the check switches it off). Someone hands you
+# Now the gradients, **without autograd** (自动微分; the check switches it off). Someone hands you
 # $\partial L/\partial\mathbf{h}'$ and $\partial L/\partial\mathbf{c}'$, what arrives at the
 # step's results. `step_back(x, state, weights, d_state)` gives the gradients of all that
 # went in, bundled as they were:
@@ -394,7 +394,7 @@ check(train)
 # Now for a real text. Your 307,201 bytes come from four works of Shakespeare's, and the 30,001
 # held-out ones from a play that none of them is. In 16 streams and pieces of 32 they make
 # 600 steps. **Predict.** A model that knows nothing has 8 bits per byte; byte frequencies
-# alone give about 4.9. Where will yours be after 600 steps? It takes about 15 seconds.
+# alone give about 4.8. Where will yours be after 600 steps? It takes about 15 seconds.
 
 # %% tags=["experiment"]
 own_text, own_held_out = lab.checks.own_texts(STUDENT)
