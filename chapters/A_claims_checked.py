@@ -68,14 +68,15 @@ def settle(row, chapter, claim, parts, how="computed"):
 # %%
 def verdict_table():
     """All rows so far, as a table in HTML."""
-    heads = ("row", "claim", "verdict", "how", "chapter")
-    lines = ["".join(f'<th scope="col">{head}</th>' for head in heads)]
+
+    def line(cells, tag):
+        left = f'<{tag} style="text-align:left">'
+        return f"<tr>{''.join(f'{left}{escape(cell)}</{tag}>' for cell in cells)}</tr>"
+
+    lines = [line(("row", "claim", "verdict", "how", "chapter"), "th")]
     for row, (chapter, claim, verdict, how) in ROWS.items():
-        cells = (row, claim, verdict, how, chapter)
-        lines.append(
-            "".join(f'<td style="text-align:left">{escape(c)}</td>' for c in cells)
-        )
-    return HTML(f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>")
+        lines.append(line((row, claim, verdict, how, chapter), "td"))
+    return HTML(f"<table>{''.join(lines)}</table>")
 
 
 # %% [markdown]
@@ -458,7 +459,7 @@ assert torch.allclose(new, right)
 
 # %%
 parts = {"the claimed cell is the LSTM's": torch.allclose(new, claimed)}
-settle("A14", "06", "An LSTM's cell is f · C̃ before + i · C̃ now.", parts)
+settle("A14", "06", "An LSTM's cell is f · C̃(t−1) + i · C̃(t).", parts)
 
 # %% [markdown]
 # **Wrong.** $C_t = f_t \odot C_{t-1} + i_t \odot \tilde C_t$: the forget gate multiplies the *old cell*. In the claim the old cell does not occur, so the cell remembers nothing.
@@ -792,7 +793,9 @@ settle("A26", "14", "Choose an LLM's architecture by cross-validation.", parts)
 # What would count as evidence? Our own measurement of one published model, SmolLM2, run by three programs, *all in PyTorch*, says how much the program alone decides.
 
 # %%
-measured = json.loads(Path("../results/bench_decoding.json").read_text())["measured"]
+measured = json.loads(Path("../results/bench_decoding.json").read_text("utf-8"))[
+    "measured"
+]
 programs = ("transformers", "lmcore, fused", "lmcore, float16 weights")
 ratios = [measured[name]["ratio"] for name in programs]
 print("the fastest of three is more than 1.5 times as fast:", max(ratios) > 1.5)
@@ -924,7 +927,7 @@ parts = {
 settle("A33", "10", "ERNIE is Baidu's, PLATO Alibaba's.", parts, how="looked up")
 
 # %% [markdown]
-# **Half right.** Both are Baidu's: ERNIE (Sun et al. 2019, arXiv 1904.09223) and PLATO (Bao et al. 2020, arXiv 1910.07931), which are published by its PaddlePaddle group. On ERNIE's masking:
+# **Half right.** Both are Baidu's: ERNIE (Sun et al. 2019, arXiv 1904.09223) and PLATO (Bao et al. 2020, arXiv 1910.07931; both have their code in Baidu's PaddlePaddle repositories). On ERNIE's masking:
 # [chapter 10, section 7](10_bert.ipynb#7-What-to-hide-together).
 #
 # ### A34 References that lead elsewhere

@@ -33,7 +33,7 @@ from lmcore.models.bert import BertConfig
 from lmcore.models.gpt import GPT, GPTConfig
 from lmcore.models.ngram import NGram
 from lmcore.models.rnn_lm import RNNLMConfig
-from lmcore.pretrained.bert import bert_config
+from lmcore.pretrained.bert import BERT_NAMES, bert_config
 from lmcore.pretrained.gguf_file import GGUFFile
 from lmcore.pretrained.gpt2 import GPT2_NAMES, gpt2_config
 from lmcore.pretrained.llama import GGUF_FACTS, LLAMA_NAMES, gguf_config, llama_config
@@ -249,11 +249,11 @@ d_ff | inner width F of the feed-forward | | d_ff | n_inner, intermediate_size |
 norm_eps | added to a variance | epsilon | | layer_norm_epsilon, layer_norm_eps, rms_norm_eps | attention.layer_norm_rms_epsilon | eps, layer_norm_eps
 rope_base | base of RoPE's angles | | | rope_theta | rope.freq_base |
 n_segments | kinds of segment | | | type_vocab_size | |
-tok_emb | token embedding | wte | | wte, embed_tokens | |
-pos_emb | position embedding | wpe | PE | wpe | |
-q_proj, k_proj, v_proj | projections | c_attn | W^Q, W^K, W^V | c_attn, q_proj, k_proj, v_proj | | in_proj_weight
-out_proj | projection after the heads | c_proj | W^O | c_proj, o_proj | | out_proj
-final_norm | norm after the last block | ln_f | | ln_f, norm | |
+tok_emb | token embedding | wte | | wte, embed_tokens, word_embeddings | token_embd |
+pos_emb | position embedding | wpe | PE | wpe, position_embeddings | |
+q_proj, k_proj, v_proj | projections | c_attn | W^Q, W^K, W^V | c_attn, q_proj, k_proj, v_proj, query, key, value | attn_q, attn_k, attn_v | in_proj_weight
+out_proj | projection after the heads | c_proj | W^O | c_proj, o_proj | attn_output | out_proj
+final_norm | norm after the last block | ln_f | | ln_f, norm | output_norm |
 lm_head | D to V scores | wte | | lm_head | |
 order | n of an n-gram | | | | |
 input_size, hidden_size | widths of a recurrent layer | | | | | input_size, hidden_size
@@ -272,8 +272,8 @@ def names(column):
 
 
 def html_row(cells, tag):
-    style = ' scope="col"' if tag == "th" else ' style="text-align:left"'
-    return f"<tr>{''.join(f'<{tag}{style}>{escape(c)}</{tag}>' for c in cells)}</tr>"
+    left = f'<{tag} style="text-align:left">'
+    return f"<tr>{''.join(f'{left}{escape(cell)}</{tag}>' for cell in cells)}</tr>"
 
 
 # %%
@@ -332,7 +332,7 @@ samples = {
 }
 
 # %%
-minilm = json.loads((fetch("minilm") / "config.json").read_text())
+minilm = json.loads((fetch("minilm") / "config.json").read_text("utf-8"))
 read = [(fields, reader(fields)) for reader, fields in samples.items()]
 read.append((minilm, bert_config(minilm, set())))
 
@@ -360,21 +360,36 @@ assert {pair for pair in found if pair[0] in names("Hugging Face")} <= table
 # What the table has beyond configurations are names of weights, which stand in published files:
 
 # %%
-in_files = {part for name in (*GPT2_NAMES, *LLAMA_NAMES) for part in name.split(".")}
+in_files = {
+    part
+    for name in (*GPT2_NAMES, *LLAMA_NAMES, *BERT_NAMES)
+    for part in name.split(".")
+}
 not_fields = {name for ours, name in table - found}
 print(*sorted(not_fields))
 assert not_fields <= in_files
 
 # %% [markdown]
-# And GGUF's, in SmolLM2's own file:
+# And GGUF's, in SmolLM2's own file: its facts first, then the names of its weights.
 
 # %%
-facts = GGUFFile(fetch("smollm2")).metadata
-smollm2 = gguf_config(facts, tied=True)
-for ours, (theirs,) in names("GGUF").items():
-    print(f"{theirs:34}{ours:12}{getattr(smollm2, ours)}")
-    assert GGUF_FACTS[theirs] == ours
-    assert math.isclose(facts[f"llama.{theirs}"], getattr(smollm2, ours), rel_tol=1e-6)
+file = GGUFFile(fetch("smollm2"))
+smollm2 = gguf_config(file.metadata, tied=True)
+facts = {ours: theirs for theirs, ours in GGUF_FACTS.items()}
+for ours, theirs in names("GGUF").items():
+    if ours in facts:
+        value = getattr(smollm2, ours)
+        print(f"{theirs[0]:34}{ours:12}{value}")
+        assert theirs == [facts[ours]]
+        assert math.isclose(file.metadata[f"llama.{theirs[0]}"], value, rel_tol=1e-6)
+
+# %%
+in_file = {part for name in file.tensors for part in name.split(".")}
+not_facts = {
+    n for ours, many in names("GGUF").items() if ours not in facts for n in many
+}
+print(*sorted(not_facts))
+assert not_facts <= in_file
 
 # %% [markdown]
 # The columns "GPT-2" and "paper" cannot be run here; they were read in OpenAI's `src/model.py` and in the paper's sections 3.1 to 3.5.
