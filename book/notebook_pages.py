@@ -90,8 +90,10 @@ def page_text(
 def book_link(match: re.Match, docname: str, settings: dict, source: Path) -> str:
     """A link as it must be written in the book; most stay as they are."""
     label, target = match.groups()
-    if target is None or re.match(r"[a-z]+:|#|<", target):
+    if target is None or re.match(r"[a-z]+:|<", target):
         return match[0]
+    if target.startswith("#"):
+        return f"[{label}]({slug(target)})"
     place, _, anchor = target.partition("#")
     folder = PurePosixPath(docname).parent
     path = PurePosixPath(_normal((folder / unquote(place)).as_posix()))
@@ -99,7 +101,7 @@ def book_link(match: re.Match, docname: str, settings: dict, source: Path) -> st
     if path.as_posix() in ("README.md", "."):
         return f"[{label}]({up}index.md)"
     if path.suffix in PAGES and (source / path).is_file():
-        return match[0]
+        return f"[{label}]({place}{slug('#' + anchor) if anchor else ''})"
     if settings["repository"]:
         kind = "blob" if path.suffix else "tree"
         address = f"{settings['repository']}/{kind}/{settings['branch']}/{path}"
@@ -107,6 +109,11 @@ def book_link(match: re.Match, docname: str, settings: dict, source: Path) -> st
     if (source / path).is_file():
         return f"[{label}]({place})"  # a copy in the site
     return label
+
+
+def slug(anchor: str) -> str:
+    """MyST's name of a heading, from JupyterLab's (``#2-A-loss:-one-number``)."""
+    return "#" + re.sub(r"[^\w-]", "", unquote(anchor).lower())
 
 
 def _normal(path: str) -> str:

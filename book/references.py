@@ -2,8 +2,8 @@
 
 A chapter lists its references itself, for it is read alone too. In the book, an item of
 such a list whose title stands in ``references.bib`` gets a link to that entry, and the
-entry says which chapters cite it. ``shorttitle`` is a title that chapters shorten to,
-as in J. Devlin et al., "BERT", *NAACL* (2019).
+entry says which chapters cite it. ``shorttitle`` is what chapters shorten a title to,
+as in J. Devlin et al., "BERT", *NAACL* (2019); ``alias`` any other way they write it.
 """
 
 import json
@@ -33,31 +33,38 @@ class References:
         self.entries = []
         for body in re.split(r"^(?=@)", text, flags=re.MULTILINE)[1:]:
             key = re.match(r"@\w+\{([^,]+),", body)[1]
-            title = re.search(r"^\s*title\s*=\s*\{(.+)\},?$", body, re.MULTILINE)[1]
-            short = re.search(r"^\s*shorttitle\s*=\s*\{(.+)\},?$", body, re.MULTILINE)
-            self.entries.append(Entry(key, title_pattern(title, short and short[1])))
+            fields = dict(re.findall(r"^ *(\w+) *= *\{(.+)\},?$", body, re.MULTILINE))
+            self.entries.append(Entry(key, title_pattern(fields)))
 
     @classmethod
     def read(cls, path: Path) -> "References":
         """Read the file."""
         return cls(path.read_text(encoding="utf-8"))
 
+    def find(self, item: str) -> list[tuple[int, str]]:
+        """Where in an item titles end, and their keys; a title in a title is none."""
+        found = [(e.pattern.search(item), e.key) for e in self.entries]
+        spans = [(match.span(), key) for match, key in found if match]
+        return sorted(
+            (end, key)
+            for (start, end), key in spans
+            if not any(a <= start and end <= b for (a, b), k in spans if k != key)
+        )
+
     def cite(self, markdown: str) -> str:
         """A cell's text, with a link to the entry after each title in its list."""
 
         def cited(item: re.Match) -> str:
             text = item[0]
-            for entry in self.entries:
-                text = entry.pattern.sub(
-                    lambda m, key=entry.key: f"{m[0]} {{cite:p}}`{key}`", text, count=1
-                )
+            for end, key in reversed(self.find(text)):
+                text = f"{text[:end]} {{cite:p}}`{key}`{text[end:]}"
             return text
 
         return SECTION.sub(lambda m: ITEM.sub(cited, m[0]), markdown)
 
     def keys_in(self, item: str) -> list[str]:
         """Keys of the entries whose title stands in an item of a list."""
-        return [entry.key for entry in self.entries if entry.pattern.search(item)]
+        return [key for _, key in self.find(item)]
 
     def unknown(self, root: Path) -> list[tuple[str, str]]:
         """Chapter and text of each item that has no entry."""
@@ -93,13 +100,21 @@ class References:
         return re.sub(r"^@\w+\{([^,]+),", noted, self.text, flags=re.MULTILINE)
 
 
-def title_pattern(title: str, short: str | None) -> re.Pattern:
-    """A pattern for a title as chapters write it, whatever its case and punctuation."""
-    words = re.findall(r"[^\W_]+", title.replace("{", "").replace("}", ""))
-    whole = r"[\W_]+".join(map(re.escape, words)) + r'(?:[.?!]?["*”])?'
-    if short:
-        whole += rf'|"{re.escape(short)}"'
-    return re.compile(rf"(?<!\w)(?:{whole})(?!\w)", re.IGNORECASE)
+def title_pattern(fields: dict[str, str]) -> re.Pattern:
+    """A pattern for a work's title as chapters write it.
+
+    Args:
+        fields: Of its entry. The whole ``title`` or ``alias`` fits whatever its case
+            and punctuation, ``shorttitle`` between quotation marks alone.
+    """
+    ways = []
+    for name in ("title", "alias"):
+        words = re.findall(r"[^\W_]+", re.sub(r"[{}]", "", fields.get(name, "")))
+        if words:
+            ways.append(r"[\W_]+".join(map(re.escape, words)) + r"(?:[`.?!)]*[\"*”)])?")
+    if "shorttitle" in fields:
+        ways.append(f'"{re.escape(fields["shorttitle"])}"')
+    return re.compile(rf"(?<!\w)(?:{'|'.join(ways)})(?!\w)", re.IGNORECASE)
 
 
 def items(root: Path) -> list[tuple[str, str]]:
