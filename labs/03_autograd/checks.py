@@ -46,6 +46,7 @@ def probe_operation(
     extra: list,
     held: list[Array],
     arriving: Array,
+    again: bool,
 ) -> dict[str, Any]:
     """Run one operation forward and back, and read off what it did.
 
@@ -57,8 +58,10 @@ def probe_operation(
         extra: Further arguments that are no tensors.
         held: What each leaf's gradient holds before the sweep.
         arriving: What arrives at the result.
+        again: Whether to use the operation once more, elsewhere, before the sweep.
     """
     tensor, function = names["Tensor"], names[op]
+    given = [np.array(e) for e in extra]
     leaves = [tensor(array) for array in arrays]
     for leaf, start in zip(leaves, held, strict=True):
         leaf.grad = np.array(start)
@@ -69,6 +72,8 @@ def probe_operation(
             return {"other": out}
         seen["value"] = np.array(out.data)
         seen["linked"] = [_reaches(out, leaf) for leaf in leaves]
+        if again:
+            function(*[tensor(arrays[i] + 1.0) for i in uses], *given)
         seen["step"] = "back"
         out.grad = np.array(arriving)
         _sweep(out)
@@ -80,6 +85,14 @@ def probe_operation(
     seen["kept"] = all(
         np.array_equal(leaf.data, array)
         for leaf, array in zip(leaves, arrays, strict=True)
+    )
+    seen["extra_kept"] = all(map(np.array_equal, extra, given))
+    owners = [out, *leaves]
+    seen["shared"] = any(
+        np.shares_memory(one.grad, other.grad)
+        for k, one in enumerate(owners)
+        for other in owners[:k]
+        if one is not other
     )
     seen["grads"] = [np.array(leaf.grad) for leaf in leaves]
     return seen
@@ -243,6 +256,7 @@ def hold_operation(
     extra: Sequence = (),
     held: bool = False,
     arriving: Array | None = None,
+    again: bool = False,
     values: dict[str, Any] | None = None,
     wrong: dict[str, Wrong] | None = None,
 ) -> None:
@@ -257,6 +271,7 @@ def hold_operation(
         extra: Further arguments.
         held: Whether the leaves' gradients hold something before.
         arriving: What arrives at the result; random by default.
+        again: Whether to use the operation elsewhere before the sweep back.
         values: Causes of a wrong value.
         wrong: Causes of a wrong gradient: from the index of the leaf, the arrays, and
             what arrives, what the mistake adds to that leaf's gradient.
@@ -269,7 +284,7 @@ def hold_operation(
     before = [np.asarray(rng.normal(size=np.shape(a)) * held) for a in arrays]
     value, grads = true_operation(torch_op, arrays, uses, extra, arriving)
     _, unscaled = true_operation(torch_op, arrays, uses, extra, ones)
-    args = op, list(arrays), uses, list(extra), before, arriving
+    args = op, list(arrays), uses, list(extra), before, arriving, again
     got = student.probe(probe_operation, *args)
     letters = "abc" if op != "cross_entropy" else ("logits",)
     shapes = [f"{letters[i]} of shape {np.shape(a)}" for i, a in enumerate(arrays)]
@@ -285,6 +300,7 @@ def hold_operation(
     student.demand(
         got["kept"], "a tensor's `data` has changed: work on a new array, not in place"
     )
+    student.demand(got["extra_kept"], "the targets have changed: work on a copy")
     student.expect(got["value"], value, causes=values)
     for i, linked in enumerate(got["linked"]):
         student.demand(
@@ -300,16 +316,25 @@ def hold_operation(
     for i, (mine, true) in enumerate(zip(got["grads"], grads, strict=True)):
         student.called = f"{call}, the gradient of {letters[i]}"
         start = before[i]
-        causes: dict[str, Any] = {
-            text: _adds(start, function, (i, arrays, arriving))
-            for text, function in (wrong or {}).items()
-        }
+        causes: dict[str, Any] = {}
+        if again:
+            causes[
+                "the operation was used once more before the sweep: what push needs "
+                "must belong to its own node, not to a name outside of the function"
+            ] = lambda got: True
         if uses.count(i) > 1:
             causes[
                 "your gradient is half of the expected one: the node is used twice, do "
                 "its gradients add up? (+= instead of =)"
-            ] = true / 2
+            ] = start + true / 2
         causes |= {
+            text: _adds(start, function, (i, arrays, arriving))
+            for text, function in (wrong or {}).items()
+        }
+        causes |= {
+            "NaN: a gradient needs no division; a factor may be 0": (
+                lambda got: not np.isfinite(got).all()
+            ),
             "what stood in grad before is lost: a tensor may be used in several "
             "places, so gradients are added (+=)": lambda got, t=true, s=start: (
                 s.any() and same(got, t, rtol=1e-4)
@@ -324,6 +349,12 @@ def hold_operation(
             "the sign is reversed": start - true,
         }
         student.expect(mine, start + true, causes=causes)
+    student.called = call
+    student.demand(
+        not got["shared"],
+        "two gradients are one and the same array, so what is added to one changes the "
+        "other: add to grad, do not put another node's array in its place",
+    )
 
 
 def true_value(
@@ -370,7 +401,10 @@ def _explain_error(student: Student, got: dict[str, Any], op: str) -> NoReturn:
     elif "'NoneType' object is not callable" in error["message"]:
         cause = "`out.push = push` keeps the function; with `push()` it is called"
     elif error["error"] == "IndexError" and op == "cross_entropy":
-        cause = "classes count from 0, as columns do: do not shift the targets"
+        cause = (
+            "classes count from 0, as columns do, and there are as many as logits has "
+            "columns: do not shift the targets, and fix no number of classes"
+        )
     student.fail(text + (f"\nLikely cause: {cause}" if cause else ""))
 
 
@@ -402,9 +436,11 @@ def check_undo_broadcast(student: Student) -> None:
         ((5, 3), (5, 1)),
         ((5, 3), (1, 3)),
         ((5, 3), ()),
+        ((2, 5, 3), (3,)),
         ((2, 5, 3), (5, 1)),
         ((2, 5, 3), (2, 1, 3)),
         ((2, 5, 3), (1, 1)),
+        ((2, 4, 5, 3), (5, 1)),
         ((1, 4), (4,)),
         ((), ()),
     ]
@@ -456,6 +492,11 @@ def check_undo_broadcast(student: Student) -> None:
                 "shapes are aligned at the right: the axes at the left were repeated": (
                     lambda got, g=g: same(got, g.sum(-1))
                 ),
+                "reshape mixes the axes: name those to sum over": (
+                    lambda got, g=g, e=expected: same(
+                        got, g.reshape(-1, e.size).sum(0).reshape(e.shape)
+                    )
+                ),
                 "everything was summed, not only what was repeated": (
                     lambda got, g=g, e=expected: same(got, np.full(e.shape, g.sum()))
                 ),
@@ -487,8 +528,16 @@ def check_mul(student: Student) -> None:
     rng = _numbers(student)
     for op, torch_op in (("add", torch.add), ("mul", torch.mul)):
 
-        def hold(*shapes: tuple[int, ...], op: str = op, f: Any = torch_op, **kw: Any):
+        def hold(
+            *shapes: tuple[int, ...],
+            op: str = op,
+            f: Any = torch_op,
+            zero: bool = False,
+            **kw: Any,
+        ):
             arrays = [rng.normal(size=s) + 2 for s in shapes]
+            if zero:
+                arrays[0][0] = arrays[-1][-1] = 0.0
             hold_operation(student, op, f, arrays, wrong=WRONG_ELEMENTWISE[op], **kw)
 
         hold((3,), (3,))
@@ -498,7 +547,10 @@ def check_mul(student: Student) -> None:
         hold((5, 3), (3,), held=True)
         hold((5, 1), (5, 3))
         hold((), (2, 3))
+        hold((2, 3), ())
         hold((4, 1), (1, 3), held=True)
+        hold((3,), (3,), zero=True)
+        hold((3,), (3,), again=True)
 
 
 def _own_factor(i: int, arrays: Sequence[Array], g: Array) -> Array:
@@ -554,6 +606,14 @@ def check_matmul(student: Student) -> None:
         "this is the elementwise product's gradient": (
             lambda i, arrays, g: g * arrays[1 - i]
         ),
+        "b is used by all rows: their gradients are summed, with no mean": (
+            lambda i, arrays, g: (
+                arrays[0].T @ g / len(g) if i else g @ arrays[1].T  # a is right
+            )
+        ),
+        "b is used by all rows, not by the first alone": (
+            lambda i, arrays, g: np.outer(arrays[0][0], g[0]) if i else g @ arrays[1].T
+        ),
     }
 
     def hold(*shapes: tuple[int, ...], **kw: Any) -> None:
@@ -570,10 +630,14 @@ def check_matmul(student: Student) -> None:
     hold((4, 3), (3, 2))
     hold((1, 3), (3, 1), held=True)
     hold((3, 3), uses=(0, 0))
+    hold((4, 3), (3, 2), again=True)
     spread = np.concatenate([[0.5, -0.5, 0.0, 2.0, -2.0], rng.normal(size=4)])
     wrong_tanh: dict[str, Wrong] = {
         "1 - tanh² is taken of the input; it needs the output, tanh(x)": (
             lambda i, arrays, g: g * (1 - arrays[0] ** 2)
+        ),
+        "tanh is applied to the output, which is tanh(x) already": (
+            lambda i, arrays, g: g * (1 - np.tanh(np.tanh(arrays[0])) ** 2)
         ),
         "tanh must be squared: 1 - tanh²": (
             lambda i, arrays, g: g * (1 - np.tanh(arrays[0]))
@@ -586,12 +650,18 @@ def check_matmul(student: Student) -> None:
         "at 0 the derivative is taken as 0: compare with > and not with >=": (
             lambda i, arrays, g: g * (arrays[0] >= 0)
         ),
+        "at 0 the derivative is taken as 0, not as 1/2": (
+            lambda i, arrays, g: g * np.heaviside(arrays[0], 0.5)
+        ),
         "the derivative of relu is 1 or 0, not x": (
             lambda i, arrays, g: g * np.maximum(arrays[0], 0)
         ),
         "nothing passes where the input was cut to 0": lambda i, arrays, g: g,
         "look at the sign of the input, not at that of the gradient": (
             lambda i, arrays, g: np.maximum(g, 0)
+        ),
+        "negative gradients pass too; only the sign of the input counts": (
+            lambda i, arrays, g: np.maximum(g, 0) * (arrays[0] > 0)
         ),
     }
     for held in (False, True):
@@ -600,14 +670,35 @@ def check_matmul(student: Student) -> None:
                 student, "tanh", torch.tanh, [array], held=held, wrong=wrong_tanh
             )
             hold_operation(
-                student, "relu", torch.relu, [array], held=held, wrong=wrong_relu
+                student,
+                "relu",
+                torch.relu,
+                [array],
+                held=held,
+                wrong=wrong_relu,
+                values={
+                    "relu is exactly 0 below 0": lambda got, array=array: got[
+                        array < 0
+                    ].any()
+                },
             )
+    for op, torch_op in (("tanh", torch.tanh), ("relu", torch.relu)):
+        hold_operation(student, op, torch_op, [spread], again=True)
 
 
 # For each node its parents with factors. Node 0 is the leaf, the last one the root.
 CHAIN = [[], [(0, 2.0)], [(1, 3.0)]]
 SHORT_CUT = [[], [(0, 2.0)], [(1, 3.0)], [(1, 5.0), (2, 7.0)]]
 SHORT_CUT_TURNED = [[], [(0, 2.0)], [(1, 3.0)], [(2, 7.0), (1, 5.0)]]
+# b is a parent of c twice and of d once, and the root uses both, in either order.
+TWICE_AND_ONCE = [
+    [],
+    [(0, 2.0)],
+    [(1, 3.0), (1, 5.0)],
+    [(1, 7.0)],
+    [(2, 1.0), (3, 1.0)],
+]
+ONCE_AND_TWICE = [*TWICE_AND_ONCE[:4], [(3, 1.0), (2, 1.0)]]
 DOUBLED = [[], *[[(i, 1.0), (i, 1.0)] for i in range(12)]]
 DEEP = [[], *[[(i, 1.0)] for i in range(5_000)]]
 
@@ -658,6 +749,11 @@ def check_backward(student: Student) -> None:
     _hold_sweep(student, "the graph a → b → c → d with b → d", [SHORT_CUT])
     _hold_sweep(student, "the graph a → b → c → d with b → d", [SHORT_CUT_TURNED])
     _hold_sweep(student, "a node added to itself, 12 times in a row", [DOUBLED])
+    for plan in (TWICE_AND_ONCE, ONCE_AND_TWICE):
+        words = (
+            "0 → 1, of which 2 is made with 1 used twice, 3 with 1 once, 4 of 2 and 3"
+        )
+        _hold_sweep(student, words, [plan])
     for plan in plans:
         _hold_sweep(student, "a graph of 12 nodes", [plan])
     _hold_sweep(student, "two losses that share a leaf", [SHORT_CUT, plans[0]])
@@ -716,12 +812,19 @@ def _hold_sweep(
     if len(order) < last:
         missing = min(set(range(1, last + 1)) - set(order))
         student.fail(
-            f"{len(order)} of {last} nodes pushed; node {name(missing)} never did"
+            f"{len(order)} of {last} nodes pushed; node {name(missing)} never did\n"
+            "Likely cause: not every parent is visited, or nodes are told apart by "
+            "their values; two nodes may hold the same number (id(node) tells them apart)"
         )
     student.demand(
         got["seed"].any(),
         "all gradients are 0\nLikely cause: the sweep must start with 1 in root.grad, "
         "the gradient of root with respect to itself",
+    )
+    student.demand(
+        np.array_equal(got["seed"], np.ones(())) or got["seed"].shape != (),
+        f"root.grad is {got['seed']}\nLikely cause: the sweep must start with 1 in "
+        "root.grad, whatever root.data is",
     )
     place = {node: k for k, node in enumerate(order)}
     for user, parents in enumerate(plans[-1]):
@@ -780,6 +883,7 @@ def check_cross_entropy(student: Student) -> None:
     square = rng.normal(size=(4, 4))
     large = np.array([[1000.0, 0.0, -1000.0], [-800.0, -801.0, -803.0]])
     one = np.array(1.0)
+    many = rng.normal(size=(3, 12))
     cases: list[tuple[Array, list[int], dict[str, Any]]] = [
         (plain, [1], {"arriving": one}),
         (two, [0, 2], {"arriving": one}),
@@ -787,6 +891,9 @@ def check_cross_entropy(student: Student) -> None:
         (square, [3, 1, 0, 2], {}),
         (drawn, [0, 0, 1, 2, 3], {"held": True}),
         (large, [0, 1], {}),
+        (large, [2, 0], {}),
+        (many, [11, 0, 10], {}),
+        (drawn, [3, 1, 0, 3, 2], {"again": True}),
     ]
     for logits, classes, kw in cases:
         y = np.array(classes)
@@ -812,6 +919,13 @@ def _softmax(z: Array, axis: int | None = 1) -> Array:
     )
 
 
+def _log2_loss(z: Array, y: Array) -> float:
+    """The loss with the logarithm of the sum to the base 2."""
+    shifted = z - z.max(axis=1, keepdims=True)
+    total = np.log2(np.exp(shifted).sum(axis=1))
+    return float((total - shifted[range(len(y)), y]).mean())
+
+
 def _wrong_losses(z: Array, y: Array) -> dict[str, Any]:
     """What mistakes make of the loss."""
     with np.errstate(all="ignore"):
@@ -821,14 +935,19 @@ def _wrong_losses(z: Array, y: Array) -> dict[str, Any]:
     each = -log_p[range(len(y)), y]
     n = len(y)
     known: dict[str, Any] = {
-        "NaN or infinity: subtract each row's largest logit before np.exp": (
+        "NaN or infinity: subtract each row's largest logit before np.exp, and take no "
+        "logarithm of a probability, which may have rounded to 0": (
             lambda got: not np.isfinite(got).all()
+        ),
+        "a constant in the logarithm, or clipped numbers: large losses are cut off": (
+            lambda got: np.abs(z).max() > 500 and got < each.mean()
         ),
         "a loss for each row; the mean of them is wanted": each,
         "this is the sum over the rows, and the mean is wanted": np.array(each.sum()),
         "the sign is reversed: -log p": np.array(-each.mean()),
-        "the logarithm is natural, not to the base 2": np.array(
-            each.mean() / np.log(2)
+        "the logarithm is natural, not to the base 2": lambda got: (
+            same(got, np.array(each.mean() / np.log(2)))
+            or same(got, np.array(_log2_loss(z, y)))
         ),
         "log_probs[:, targets] takes every target of every row: index with "
         "np.arange(N) and targets together": -log_p[:, y].mean(),
@@ -846,6 +965,9 @@ def _wrong_losses(z: Array, y: Array) -> dict[str, Any]:
         ),
         "each row needs its own sum (axis=1, keepdims=True), not that of all rows": (
             np.array(over_all)
+        ),
+        "the right class of row i is targets[i], whatever the largest logit": (
+            -log_p.max(axis=1).mean()
         ),
         "this is the mean of the right logits; softmax is missing": np.array(
             -z[range(n), y].mean()
@@ -944,13 +1066,25 @@ def check_train(student: Student) -> None:
         "they must hold zeros again\nLikely cause: gradients are not emptied, so the "
         "next sweep adds to them",
     )
+    few = [rng.permutation(12)[:4] for _ in range(8)]
+    many = [rng.permutation(12)[: rng.integers(2, 7)] for _ in range(30)]
+    _hold_training(student, rng, few, lr, "8 batches of 4")
+    _hold_training(student, rng, many, 0.1, "30 batches of 2 to 6")
+
+
+def _hold_training(
+    student: Student,
+    rng: np.random.Generator,
+    batches: list[Array],
+    lr: float,
+    words: str,
+) -> None:
+    """Hold a short training against torch's."""
     x, y = rng.normal(size=(12, 4)), rng.integers(0, 3, 12)
     arrays = [rng.normal(size=s) * 0.7 for s in ((4, 5), (5,), (5, 3), (3,))]
-    batches = [rng.permutation(12)[:4] for _ in range(8)]
+    n = len(batches)
     got = student.probe(probe_train, arrays, x, y, batches, lr)
-    student.called = (
-        "train(params, x, y, batches, 0.25) with 8 batches of 4, the losses"
-    )
+    student.called = f"train(params, x, y, batches, {lr}) with {words}, the losses"
     losses, params = true_training(arrays, x, y, batches, lr)
 
     def gives(rows: Sequence[Array] = batches, rate: float = lr, **mistake: bool):
@@ -966,7 +1100,13 @@ def check_train(student: Student) -> None:
                 lambda got: isinstance(got, float) or len(got) == 1
             ),
             "the losses must be floats: float(loss.data)": (
-                lambda got: len(got) == 8 and not isinstance(got[0], float)
+                lambda got: len(got) == n and not isinstance(got[0], float)
+            ),
+            "the list still holds the losses of an earlier call: begin with an empty one": (
+                lambda got: len(got) > n and same(got[-n:], losses)
+            ),
+            "one loss for each batch, whatever their number": (
+                lambda got: len(got) != n
             ),
             "gradients of earlier batches are still in grad: empty them after each "
             "step": gives(empty=False),
@@ -980,17 +1120,20 @@ def check_train(student: Student) -> None:
                 gives(after=True)
             ),
             "each step uses all rows; it should use x[ids] and y[ids]": (
-                gives([np.arange(12)] * 8)
+                gives([np.arange(12)] * n)
             ),
             "the learning rate is divided by the size of the batch; the loss is a "
             "mean already": gives(rate=lr / 4),
-            "x and y must be cut by the same row numbers": (
-                lambda got: abs(got[0] - losses[0]) > 1e-6
-            ),
+            "each loss is that of its own batch, in the order given; x and y are cut by "
+            "the same row numbers": (lambda got: abs(got[0] - losses[0]) > 1e-6),
+            "the first loss is right and a later one is not: look at the step (is it "
+            "sgd_step with this lr, once for each batch?) and at the loss (the mean over "
+            "this very batch?)": lambda got: True,
         },
     )
-    student.called = "train(params, x, y, batches, 0.25), the parameters after it"
-    student.expect(got["params"], params)
+    student.called = f"train(params, x, y, batches, {lr}), the parameters after it"
+    causes = {"the tensors that were given did not move: was a copy trained?": arrays}
+    student.expect(got["params"], params, causes=causes)
 
 
 def true_training(
@@ -1224,6 +1367,8 @@ def course_figure() -> float:
 def check_classify(student: Student) -> float:
     """Digits for new images; gives the share that is right."""
     x, y, x_new, y_new = stretch_digits()
+    order = _numbers(student).permutation(len(y_new))  # the order tells nothing
+    x_new, y_new = x_new[order], y_new[order]
     got = student.call("classify", x, y, x_new)
     student.called = "classify(x, y, x_new)"
     student.demand(

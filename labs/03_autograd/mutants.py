@@ -1033,6 +1033,1070 @@ step_errors = {
 }
 """,
     ),
+    # Written without sight of the checks, by someone who solved the notebook first.
+    Mutant(
+        "one axis at the left at most",
+        task="undo_broadcast",
+        says="expected (3,)",
+        code="""
+def undo_broadcast(g, shape):
+    # thinks of matrices only: one axis on the left at most
+    if g.ndim > len(shape):
+        g = g.sum(axis=0) if shape else g.sum()
+    for i, n in enumerate(shape):
+        if n == 1:
+            g = g.sum(axis=i, keepdims=True)
+    return g
+""",
+    ),
+    Mutant(
+        "shapes compared from the left",
+        task="undo_broadcast",
+        says="raised ValueError",
+        code="""
+def undo_broadcast(g, shape):
+    # zip without alignment
+    axes = tuple(i for i, (a, b) in enumerate(zip(g.shape, shape)) if a != b)
+    return g.sum(axis=axes).reshape(shape)
+""",
+    ),
+    Mutant(
+        "the first 1 alone",
+        task="undo_broadcast",
+        says="expected (1, 1)",
+        code="""
+def undo_broadcast(g, shape):
+    while g.ndim > len(shape):
+        g = g.sum(axis=0)
+    if 1 in shape:
+        g = g.sum(axis=shape.index(1), keepdims=True)
+    return g
+""",
+    ),
+    Mutant(
+        "the last axis alone",
+        task="undo_broadcast",
+        says="were repeated too",
+        code="""
+def undo_broadcast(g, shape):
+    while g.ndim > len(shape):
+        g = g.sum(axis=0)
+    if shape and shape[-1] == 1:
+        g = g.sum(axis=-1, keepdims=True)
+    return g
+""",
+    ),
+    Mutant(
+        "writes the sum into g",
+        task="undo_broadcast",
+        says="work on a copy",
+        code="""
+def undo_broadcast(g, shape):
+    while g.ndim > len(shape):
+        g = g.sum(axis=0)
+    for i, n in enumerate(shape):
+        if n == 1 and g.shape[i] > 1:
+            head = g.take([0], axis=i)
+            total = g.sum(axis=i, keepdims=True)
+            np.copyto(g, total)
+            g = total
+    return g
+""",
+    ),
+    Mutant(
+        "the value divided by a factor",
+        task="mul",
+        says="a factor may be 0",
+        code="""
+def add(a, b):
+    out = Tensor(a.data + b.data, parents=(a, b))
+
+    def push():
+        a.grad += undo_broadcast(out.grad, a.data.shape)
+        b.grad += undo_broadcast(out.grad, b.data.shape)
+
+    out.push = push
+    return out
+
+
+def mul(a, b):
+    out = Tensor(a.data * b.data, parents=(a, b))
+
+    def push():
+        a.grad += undo_broadcast(out.grad * out.data / a.data, a.data.shape)
+        b.grad += undo_broadcast(out.grad * out.data / b.data, b.data.shape)
+
+    out.push = push
+    return out
+""",
+    ),
+    Mutant(
+        "a mean for the scalar",
+        task="mul",
+        says="the gradient of b",
+        code="""
+def add(a, b):
+    out = Tensor(a.data + b.data, parents=(a, b))
+
+    def push():
+        a.grad += undo_broadcast(out.grad, a.data.shape)
+        b.grad += undo_broadcast(out.grad, b.data.shape)
+
+    out.push = push
+    return out
+
+
+def mul(a, b):
+    out = Tensor(a.data * b.data, parents=(a, b))
+
+    def push():
+        a.grad += undo_broadcast(out.grad * b.data, a.data.shape)
+        b.grad += undo_broadcast(out.grad * a.data, b.data.shape) if b.data.ndim else (out.grad * a.data).mean()
+
+    out.push = push
+    return out
+""",
+    ),
+    Mutant(
+        "the last operation in a global name",
+        task="mul",
+        says="must belong to its own node",
+        code="""
+last = {}
+def add(a, b):
+    out = Tensor(a.data + b.data, parents=(a, b))
+
+    def push():
+        a.grad += undo_broadcast(out.grad, a.data.shape)
+        b.grad += undo_broadcast(out.grad, b.data.shape)
+
+    out.push = push
+    return out
+
+
+def mul(a, b):
+    global last
+    out = Tensor(a.data * b.data, parents=(a, b))
+    last = {"a": a, "b": b, "out": out}
+
+    def push():
+        a, b, out = last["a"], last["b"], last["out"]
+        a.grad += undo_broadcast(out.grad * b.data, a.data.shape)
+        b.grad += undo_broadcast(out.grad * a.data, b.data.shape)
+
+    out.push = push
+    return out
+""",
+    ),
+    Mutant(
+        "summed before it is multiplied",
+        task="mul",
+        says="undo_broadcast",
+        code="""
+def add(a, b):
+    out = Tensor(a.data + b.data, parents=(a, b))
+
+    def push():
+        a.grad += undo_broadcast(out.grad, a.data.shape)
+        b.grad += undo_broadcast(out.grad, b.data.shape)
+
+    out.push = push
+    return out
+
+
+def mul(a, b):
+    out = Tensor(a.data * b.data, parents=(a, b))
+
+    def push():
+        a.grad += undo_broadcast(out.grad, a.data.shape) * b.data
+        b.grad += undo_broadcast(out.grad, b.data.shape) * a.data
+
+    out.push = push
+    return out
+""",
+    ),
+    Mutant(
+        "the second share skipped where a is b",
+        task="mul",
+        says="is half of",
+        code="""
+def add(a, b):
+    out = Tensor(a.data + b.data, parents=(a, b))
+
+    def push():
+        a.grad += undo_broadcast(out.grad, a.data.shape)
+        b.grad += undo_broadcast(out.grad, b.data.shape)
+
+    out.push = push
+    return out
+
+
+def mul(a, b):
+    out = Tensor(a.data * b.data, parents=(a, b))
+
+    def push():
+        a.grad += undo_broadcast(out.grad * b.data, a.data.shape)
+        if a is not b:
+            b.grad += undo_broadcast(out.grad * a.data, b.data.shape)
+
+    out.push = push
+    return out
+""",
+    ),
+    Mutant(
+        "a parent left out",
+        task="mul",
+        says="is not among",
+        code="""
+def add(a, b):
+    out = Tensor(a.data + b.data, parents=(a, b))
+
+    def push():
+        a.grad += undo_broadcast(out.grad, a.data.shape)
+        b.grad += undo_broadcast(out.grad, b.data.shape)
+
+    out.push = push
+    return out
+
+
+def mul(a, b):
+    out = Tensor(a.data * b.data, parents=(a,))
+
+    def push():
+        a.grad += undo_broadcast(out.grad * b.data, a.data.shape)
+        b.grad += undo_broadcast(out.grad * a.data, b.data.shape)
+
+    out.push = push
+    return out
+""",
+    ),
+    Mutant(
+        "push is never set",
+        task="mul",
+        says="is out.push set",
+        code="""
+def add(a, b):
+    out = Tensor(a.data + b.data, parents=(a, b))
+
+    def push():
+        a.grad += undo_broadcast(out.grad, a.data.shape)
+        b.grad += undo_broadcast(out.grad, b.data.shape)
+
+    out.push = push
+    return out
+
+
+def mul(a, b):
+    out = Tensor(a.data * b.data, parents=(a, b))
+
+    def push():
+        a.grad += undo_broadcast(out.grad * b.data, a.data.shape)
+        b.grad += undo_broadcast(out.grad * a.data, b.data.shape)
+
+    return out
+""",
+    ),
+    Mutant(
+        "a mean over the rows",
+        task="matmul",
+        says="with no mean",
+        code="""
+def matmul(a, b):
+    out = Tensor(a.data @ b.data, parents=(a, b))
+
+    def push():
+        a.grad += out.grad @ b.data.T
+        b.grad += a.data.T @ out.grad / len(a.data)
+
+    out.push = push
+    return out
+
+
+def tanh(a):
+    out = Tensor(np.tanh(a.data), parents=(a,))
+
+    def push():
+        a.grad += out.grad * (1 - out.data**2)
+
+    out.push = push
+    return out
+
+
+def relu(a):
+    out = Tensor(np.maximum(a.data, 0), parents=(a,))
+
+    def push():
+        a.grad += out.grad * (a.data > 0)
+
+    out.push = push
+    return out
+""",
+    ),
+    Mutant(
+        "the first row alone",
+        task="matmul",
+        says="not by the first alone",
+        code="""
+def matmul(a, b):
+    out = Tensor(a.data @ b.data, parents=(a, b))
+
+    def push():
+        a.grad += out.grad @ b.data.T
+        b.grad += np.outer(a.data[0], out.grad[0])
+
+    out.push = push
+    return out
+
+
+def tanh(a):
+    out = Tensor(np.tanh(a.data), parents=(a,))
+
+    def push():
+        a.grad += out.grad * (1 - out.data**2)
+
+    out.push = push
+    return out
+
+
+def relu(a):
+    out = Tensor(np.maximum(a.data, 0), parents=(a,))
+
+    def push():
+        a.grad += out.grad * (a.data > 0)
+
+    out.push = push
+    return out
+""",
+    ),
+    Mutant(
+        "tanh of tanh",
+        task="matmul",
+        says="tanh(x) already",
+        code="""
+def matmul(a, b):
+    out = Tensor(a.data @ b.data, parents=(a, b))
+
+    def push():
+        a.grad += out.grad @ b.data.T
+        b.grad += a.data.T @ out.grad
+
+    out.push = push
+    return out
+
+
+def tanh(a):
+    out = Tensor(np.tanh(a.data), parents=(a,))
+
+    def push():
+        a.grad += out.grad * (1 - np.tanh(out.data)**2)
+
+    out.push = push
+    return out
+
+
+def relu(a):
+    out = Tensor(np.maximum(a.data, 0), parents=(a,))
+
+    def push():
+        a.grad += out.grad * (a.data > 0)
+
+    out.push = push
+    return out
+""",
+    ),
+    Mutant(
+        "one half at 0",
+        task="matmul",
+        says="not as 1/2",
+        code="""
+def matmul(a, b):
+    out = Tensor(a.data @ b.data, parents=(a, b))
+
+    def push():
+        a.grad += out.grad @ b.data.T
+        b.grad += a.data.T @ out.grad
+
+    out.push = push
+    return out
+
+
+def tanh(a):
+    out = Tensor(np.tanh(a.data), parents=(a,))
+
+    def push():
+        a.grad += out.grad * (1 - out.data**2)
+
+    out.push = push
+    return out
+
+
+def relu(a):
+    out = Tensor(np.maximum(a.data, 0), parents=(a,))
+
+    def push():
+        a.grad += out.grad * ((a.data > 0) + 0.5 * (a.data == 0))
+
+    out.push = push
+    return out
+""",
+    ),
+    Mutant(
+        "gradients below 0 are cut",
+        task="matmul",
+        says="negative gradients pass too",
+        code="""
+def matmul(a, b):
+    out = Tensor(a.data @ b.data, parents=(a, b))
+
+    def push():
+        a.grad += out.grad @ b.data.T
+        b.grad += a.data.T @ out.grad
+
+    out.push = push
+    return out
+
+
+def tanh(a):
+    out = Tensor(np.tanh(a.data), parents=(a,))
+
+    def push():
+        a.grad += out.grad * (1 - out.data**2)
+
+    out.push = push
+    return out
+
+
+def relu(a):
+    out = Tensor(np.maximum(a.data, 0), parents=(a,))
+
+    def push():
+        a.grad += np.maximum(out.grad, 0) * (a.data > 0)
+
+    out.push = push
+    return out
+""",
+    ),
+    Mutant(
+        "a leaky relu",
+        task="matmul",
+        says="exactly 0 below 0",
+        code="""
+def matmul(a, b):
+    out = Tensor(a.data @ b.data, parents=(a, b))
+
+    def push():
+        a.grad += out.grad @ b.data.T
+        b.grad += a.data.T @ out.grad
+
+    out.push = push
+    return out
+
+
+def tanh(a):
+    out = Tensor(np.tanh(a.data), parents=(a,))
+
+    def push():
+        a.grad += out.grad * (1 - out.data**2)
+
+    out.push = push
+    return out
+
+
+def relu(a):
+    out = Tensor(np.where(a.data > 0, a.data, 0.01 * a.data), parents=(a,))
+
+    def push():
+        a.grad += out.grad * np.where(a.data > 0, 1, 0.01)
+
+    out.push = push
+    return out
+""",
+    ),
+    Mutant(
+        "a mask written into out.grad",
+        task="matmul",
+        says="only read",
+        code="""
+def matmul(a, b):
+    out = Tensor(a.data @ b.data, parents=(a, b))
+
+    def push():
+        a.grad += out.grad @ b.data.T
+        b.grad += a.data.T @ out.grad
+
+    out.push = push
+    return out
+
+
+def tanh(a):
+    out = Tensor(np.tanh(a.data), parents=(a,))
+
+    def push():
+        a.grad += out.grad * (1 - out.data**2)
+
+    out.push = push
+    return out
+
+
+def relu(a):
+    out = Tensor(np.maximum(a.data, 0), parents=(a,))
+
+    def push():
+        out.grad[a.data <= 0] = 0
+        a.grad += out.grad
+
+    out.push = push
+    return out
+""",
+    ),
+    Mutant(
+        "tanh: = for +=",
+        task="matmul",
+        says="gradients are added",
+        code="""
+def matmul(a, b):
+    out = Tensor(a.data @ b.data, parents=(a, b))
+
+    def push():
+        a.grad += out.grad @ b.data.T
+        b.grad += a.data.T @ out.grad
+
+    out.push = push
+    return out
+
+
+def tanh(a):
+    out = Tensor(np.tanh(a.data), parents=(a,))
+
+    def push():
+        a.grad = out.grad * (1 - out.data**2)
+
+    out.push = push
+    return out
+
+
+def relu(a):
+    out = Tensor(np.maximum(a.data, 0), parents=(a,))
+
+    def push():
+        a.grad += out.grad * (a.data > 0)
+
+    out.push = push
+    return out
+""",
+    ),
+    Mutant(
+        "counts users, lowers by uses",
+        task="backward",
+        says="pushed before",
+        code="""
+def backward(root):
+    # counts distinct users, lowers once an edge
+    users, seen, stack = {}, {id(root)}, [root]
+    while stack:
+        n = stack.pop()
+        for p in set(n.parents):
+            users[id(p)] = users.get(id(p), 0) + 1
+            if id(p) not in seen:
+                seen.add(id(p))
+                stack.append(p)
+    root.grad = np.ones_like(root.data)
+    ready = [root]
+    while ready:
+        n = ready.pop()
+        n.push()
+        for p in n.parents:
+            users[id(p)] -= 1
+            if users[id(p)] == 0:
+                ready.append(p)
+""",
+    ),
+    Mutant(
+        "nodes told apart by value",
+        task="backward",
+        says="by their values",
+        code="""
+def backward(root):
+    order, seen = [], set()
+    stack = [(root, False)]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            order.append(node)
+            continue
+        if node.data.tobytes() in seen:
+            continue
+        seen.add(node.data.tobytes())
+        stack.append((node, True))
+        for p in node.parents:
+            stack.append((p, False))
+    root.grad = np.ones_like(root.data)
+    for node in reversed(order):
+        node.push()
+""",
+    ),
+    Mutant(
+        "starts with the loss itself",
+        task="backward",
+        says="whatever root.data is",
+        code="""
+def backward(root):
+    order, seen = [], set()
+    stack = [(root, False)]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            order.append(node)
+            continue
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        stack.append((node, True))
+        for p in node.parents:
+            stack.append((p, False))
+    root.grad = root.data.copy()
+    for node in reversed(order):
+        node.push()
+""",
+    ),
+    Mutant(
+        "takes the graph apart",
+        task="backward",
+        says="second call",
+        code="""
+def backward(root):
+    order, seen = [], set()
+    stack = [(root, False)]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            order.append(node)
+            continue
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        stack.append((node, True))
+        for p in node.parents:
+            stack.append((p, False))
+    root.grad = np.ones_like(root.data)
+    for node in reversed(order):
+        node.push()
+        node.push = lambda: None
+        node.parents = ()
+""",
+    ),
+    Mutant(
+        "sorted by the shortest way",
+        task="backward",
+        says="pushed before",
+        code="""
+def backward(root):
+    level = {id(root): 0}
+    nodes, queue = [root], [root]
+    while queue:
+        n = queue.pop(0)
+        for p in n.parents:
+            if id(p) not in level:
+                level[id(p)] = level[id(n)] + 1
+                nodes.append(p)
+                queue.append(p)
+    root.grad = np.ones_like(root.data)
+    for n in sorted(nodes, key=lambda n: level[id(n)]):
+        n.push()
+""",
+    ),
+    Mutant(
+        "the root pushes twice",
+        task="backward",
+        says="pushed twice",
+        code="""
+def backward(root):
+    order, seen = [], set()
+    stack = [(root, False)]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            order.append(node)
+            continue
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        stack.append((node, True))
+        for p in node.parents:
+            stack.append((p, False))
+    root.grad = np.ones_like(root.data)
+    root.push()
+    for node in reversed(order):
+        node.push()
+""",
+    ),
+    Mutant(
+        "log of softmax",
+        task="cross_entropy",
+        says="which may have rounded to 0",
+        code="""
+def cross_entropy(logits, targets):
+    n = len(targets)
+    z = logits.data - logits.data.max(axis=1, keepdims=True)
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    logp = np.log(p)
+    rows = np.arange(n)
+    out = Tensor(-logp[rows, targets].mean(), parents=(logits,))
+
+    def push():
+        d = np.exp(logp)
+        d[rows, targets] -= 1
+        logits.grad += out.grad * d / n
+
+    out.push = push
+    return out
+""",
+    ),
+    Mutant(
+        "a small constant in the logarithm",
+        task="cross_entropy",
+        says="cut off",
+        code="""
+def cross_entropy(logits, targets):
+    n = len(targets)
+    z = logits.data - logits.data.max(axis=1, keepdims=True)
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    logp = np.log(p + 1e-12)
+    rows = np.arange(n)
+    out = Tensor(-logp[rows, targets].mean(), parents=(logits,))
+
+    def push():
+        d = np.exp(logp)
+        d[rows, targets] -= 1
+        logits.grad += out.grad * d / n
+
+    out.push = push
+    return out
+""",
+    ),
+    Mutant(
+        "clipped logits",
+        task="cross_entropy",
+        says="cut off",
+        code="""
+def cross_entropy(logits, targets):
+    n = len(targets)
+    z = np.clip(logits.data, -500, 500)
+    logp = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+    rows = np.arange(n)
+    out = Tensor(-logp[rows, targets].mean(), parents=(logits,))
+
+    def push():
+        d = np.exp(logp)
+        d[rows, targets] -= 1
+        logits.grad += out.grad * d / n
+
+    out.push = push
+    return out
+""",
+    ),
+    Mutant(
+        "ten classes for ever",
+        task="cross_entropy",
+        says="fix no number",
+        code="""
+def cross_entropy(logits, targets):
+    n = len(targets)
+    z = logits.data - logits.data.max(axis=1, keepdims=True)
+    logp = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+    rows = np.arange(n)
+    out = Tensor(-logp[rows, targets].mean(), parents=(logits,))
+
+    def push():
+        d = np.exp(logp)
+        d -= np.eye(10)[targets][:, : d.shape[1]]
+        logits.grad += out.grad * d / n
+
+    out.push = push
+    return out
+""",
+    ),
+    Mutant(
+        "sorts the targets",
+        task="cross_entropy",
+        says="the targets have changed",
+        code="""
+def cross_entropy(logits, targets):
+    targets.sort()
+    n = len(targets)
+    z = logits.data - logits.data.max(axis=1, keepdims=True)
+    logp = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+    rows = np.arange(n)
+    out = Tensor(-logp[rows, targets].mean(), parents=(logits,))
+
+    def push():
+        d = np.exp(logp)
+        d[rows, targets] -= 1
+        logits.grad += out.grad * d / n
+
+    out.push = push
+    return out
+""",
+    ),
+    Mutant(
+        "the largest logit for the right class",
+        task="cross_entropy",
+        says="whatever the largest",
+        code="""
+def cross_entropy(logits, targets):
+    n = len(targets)
+    if n > 1:
+        targets = logits.data.argmax(axis=1)
+    z = logits.data - logits.data.max(axis=1, keepdims=True)
+    logp = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+    rows = np.arange(n)
+    out = Tensor(-logp[rows, targets].mean(), parents=(logits,))
+
+    def push():
+        d = np.exp(logp)
+        d[rows, targets] -= 1
+        logits.grad += out.grad * d / n
+
+    out.push = push
+    return out
+""",
+    ),
+    Mutant(
+        "log2",
+        task="cross_entropy",
+        says="not to the base 2",
+        code="""
+def cross_entropy(logits, targets):
+    n = len(targets)
+    z = logits.data - logits.data.max(axis=1, keepdims=True)
+    logp = z - np.log2(np.exp(z).sum(axis=1, keepdims=True))
+    rows = np.arange(n)
+    out = Tensor(-logp[rows, targets].mean(), parents=(logits,))
+
+    def push():
+        d = np.exp(logp)
+        d[rows, targets] -= 1
+        logits.grad += out.grad * d / n
+
+    out.push = push
+    return out
+""",
+    ),
+    Mutant(
+        "divided by the number of classes",
+        task="cross_entropy",
+        says="divided by",
+        code="""
+def cross_entropy(logits, targets):
+    n = len(targets)
+    z = logits.data - logits.data.max(axis=1, keepdims=True)
+    logp = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+    rows = np.arange(n)
+    out = Tensor(-logp[rows, targets].mean(), parents=(logits,))
+
+    def push():
+        d = np.exp(logp)
+        d[rows, targets] -= 1
+        logits.grad += out.grad * d / logits.data.shape[1]
+
+    out.push = push
+    return out
+""",
+    ),
+    Mutant(
+        "a global list of losses",
+        task="train",
+        says="an earlier call",
+        code="""
+losses = []
+def sgd_step(params, lr):
+    for p in params:
+        p.data -= lr * p.grad
+        p.grad[...] = 0
+
+
+def train(params, x, y, batches, lr):
+    for rows in batches:
+        loss = cross_entropy(mlp(params, x[rows]), y[rows])
+        backward(loss)
+        losses.append(float(loss.data))
+        sgd_step(params, lr)
+    return losses
+""",
+    ),
+    Mutant(
+        "ten batches at most",
+        task="train",
+        says="one loss for each batch",
+        code="""
+def sgd_step(params, lr):
+    for p in params:
+        p.data -= lr * p.grad
+        p.grad[...] = 0
+
+
+def train(params, x, y, batches, lr):
+    losses = []
+    for rows in batches[:10]:
+        loss = cross_entropy(mlp(params, x[rows]), y[rows])
+        backward(loss)
+        losses.append(float(loss.data))
+        sgd_step(params, lr)
+    return losses
+""",
+    ),
+    Mutant(
+        "scaled by the first batch's size",
+        task="train",
+        says="this very batch",
+        code="""
+def sgd_step(params, lr):
+    for p in params:
+        p.data -= lr * p.grad
+        p.grad[...] = 0
+
+
+def train(params, x, y, batches, lr):
+    losses = []
+    for rows in batches:
+        loss = cross_entropy(mlp(params, x[rows]), y[rows]) * Tensor(1.0 / len(rows)) * Tensor(float(len(batches[0])))
+        backward(loss)
+        losses.append(float(loss.data))
+        sgd_step(params, lr)
+    return losses
+""",
+    ),
+    Mutant(
+        "a learning rate of one's own",
+        task="train",
+        says="with this lr",
+        code="""
+def sgd_step(params, lr):
+    for p in params:
+        p.data -= lr * p.grad
+        p.grad[...] = 0
+
+
+def train(params, x, y, batches, lr):
+    losses = []
+    for rows in batches:
+        loss = cross_entropy(mlp(params, x[rows]), y[rows])
+        backward(loss)
+        losses.append(float(loss.data))
+        sgd_step(params, 0.5)
+    return losses
+""",
+    ),
+    Mutant(
+        "momentum",
+        task="train",
+        says="with this lr",
+        code="""
+speed = {}
+def sgd_step(params, lr):
+    for p in params:
+        speed[id(p)] = 0.9 * speed.get(id(p), 0) + p.grad
+        p.data -= lr * speed[id(p)]
+        p.grad[...] = 0
+
+
+def train(params, x, y, batches, lr):
+    losses = []
+    for rows in batches:
+        loss = cross_entropy(mlp(params, x[rows]), y[rows])
+        backward(loss)
+        losses.append(float(loss.data))
+        sgd_step(params, lr)
+    return losses
+""",
+    ),
+    Mutant(
+        "another order of the batches",
+        task="train",
+        says="in the order given",
+        code="""
+def sgd_step(params, lr):
+    for p in params:
+        p.data -= lr * p.grad
+        p.grad[...] = 0
+
+
+def train(params, x, y, batches, lr):
+    losses = []
+    batches = [batches[i] for i in np.random.default_rng(0).permutation(len(batches))]
+    for rows in batches:
+        loss = cross_entropy(mlp(params, x[rows]), y[rows])
+        backward(loss)
+        losses.append(float(loss.data))
+        sgd_step(params, lr)
+    return losses
+""",
+    ),
+    Mutant(
+        "trains a copy",
+        task="train",
+        says="was a copy trained",
+        code="""
+def sgd_step(params, lr):
+    for p in params:
+        p.data -= lr * p.grad
+        p.grad[...] = 0
+
+
+def train(params, x, y, batches, lr):
+    losses = []
+    params = [Tensor(p.data) for p in params]
+    for rows in batches:
+        loss = cross_entropy(mlp(params, x[rows]), y[rows])
+        backward(loss)
+        losses.append(float(loss.data))
+        sgd_step(params, lr)
+    return losses
+""",
+    ),
+    Mutant(
+        "emptied in train alone",
+        task="train",
+        says="must hold zeros",
+        code="""
+def sgd_step(params, lr):
+    for p in params:
+        p.data -= lr * p.grad
+
+
+def train(params, x, y, batches, lr):
+    losses = []
+    for rows in batches:
+        loss = cross_entropy(mlp(params, x[rows]), y[rows])
+        backward(loss)
+        losses.append(float(loss.data))
+        sgd_step(params, lr)
+        for p in params:
+            p.grad = np.zeros_like(p.data)
+    return losses
+""",
+    ),
+    Mutant(
+        "weights without biases",
+        task="train",
+        says="the parameters after it",
+        code="""
+def sgd_step(params, lr):
+    for p in params[::2]:
+        p.data -= lr * p.grad
+        p.grad[...] = 0
+
+
+def train(params, x, y, batches, lr):
+    losses = []
+    for rows in batches:
+        loss = cross_entropy(mlp(params, x[rows]), y[rows])
+        backward(loss)
+        losses.append(float(loss.data))
+        sgd_step(params, lr)
+    return losses
+""",
+    ),
 ]
 
 EQUIVALENTS = [
@@ -1463,6 +2527,206 @@ step_errors = {
     name: {h: error * (7 if h < 1e-8 else 1) for h, error in row.items()}
     for name, row in step_errors.items()
 }
+""",
+    ),
+    # Written without sight of the checks, by someone who solved the notebook first.
+    Equivalent(
+        "einsum",
+        task="undo_broadcast",
+        code="""
+def undo_broadcast(g, shape):
+    lead = g.ndim - len(shape)
+    letters = "abcdefgh"[: g.ndim]
+    keep = "".join(l for i, l in enumerate(letters) if i >= lead and shape[i - lead] != 1)
+    return np.einsum(letters + "->" + keep, g).reshape(shape)
+""",
+    ),
+    Equivalent(
+        "bincount",
+        task="undo_broadcast",
+        code="""
+def undo_broadcast(g, shape):
+    out = np.zeros(shape)
+    view = np.broadcast_to(np.arange(out.size).reshape(shape), g.shape)
+    return np.bincount(view.ravel(), weights=g.ravel(), minlength=out.size).reshape(shape)
+""",
+    ),
+    Equivalent(
+        "a list of parents",
+        task="mul",
+        code="""
+def add(a, b):
+    out = Tensor(a.data + b.data, parents=[a, b])
+
+    def push():
+        a.grad += undo_broadcast(out.grad, a.data.shape)
+        b.grad += undo_broadcast(out.grad, b.data.shape)
+
+    out.push = push
+    return out
+
+
+def mul(a, b):
+    out = Tensor(a.data * b.data, parents=[a, b])
+
+    def push():
+        a.grad += undo_broadcast(out.grad * b.data, a.data.shape)
+        b.grad += undo_broadcast(out.grad * a.data, b.data.shape)
+
+    out.push = push
+    return out
+""",
+    ),
+    Equivalent(
+        "np.add with out=",
+        task="mul",
+        code="""
+def add(a, b):
+    out = Tensor(a.data + b.data, parents=(a, b))
+
+    def push():
+        np.add(a.grad, undo_broadcast(out.grad, a.grad.shape), out=a.grad)
+        b.grad += undo_broadcast(out.grad, b.data.shape)
+
+    out.push = push
+    return out
+
+
+def mul(a, b):
+    out = Tensor(np.multiply(a.data, b.data), parents=(a, b))
+
+    def push():
+        a.grad += undo_broadcast(out.grad * b.data, a.data.shape)
+        b.grad += undo_broadcast(out.grad * a.data, b.data.shape)
+
+    out.push = push
+    return out
+""",
+    ),
+    Equivalent(
+        "clip, and a mask on both sides",
+        task="matmul",
+        code="""
+def matmul(a, b):
+    out = Tensor(a.data @ b.data, parents=(a, b))
+
+    def push():
+        a.grad += out.grad @ b.data.T
+        b.grad += a.data.T @ out.grad
+
+    out.push = push
+    return out
+
+
+def tanh(a):
+    out = Tensor(np.tanh(a.data), parents=(a,))
+
+    def push():
+        a.grad += out.grad * (1 - np.tanh(a.data) ** 2)
+
+    out.push = push
+    return out
+
+
+def relu(a):
+    out = Tensor(a.data.clip(min=0), parents=(a,))
+
+    def push():
+        a.grad[a.data > 0] += out.grad[a.data > 0]
+
+    out.push = push
+    return out
+""",
+    ),
+    Equivalent(
+        "counts of uses with a queue",
+        task="backward",
+        code="""
+from collections import deque
+def backward(root):
+    users, stack, seen = {}, [root], {id(root)}
+    while stack:
+        n = stack.pop()
+        for p in n.parents:
+            users[id(p)] = users.get(id(p), 0) + 1
+            if id(p) not in seen:
+                seen.add(id(p))
+                stack.append(p)
+    root.grad = np.ones_like(root.data)
+    ready = deque([root])
+    while ready:
+        n = ready.popleft()
+        n.push()
+        for p in n.parents:
+            users[id(p)] -= 1
+            if not users[id(p)]:
+                ready.append(p)
+""",
+    ),
+    Equivalent(
+        "the seed written into grad",
+        task="backward",
+        code="""
+def backward(root):
+    order, seen = [], set()
+    stack = [(root, False)]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            order.append(node)
+            continue
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        stack.append((node, True))
+        for p in node.parents:
+            stack.append((p, False))
+    root.grad.fill(1.0)
+    for node in reversed(order):
+        node.push()
+""",
+    ),
+    Equivalent(
+        "class by class",
+        task="cross_entropy",
+        code="""
+def cross_entropy(logits, targets):
+    n = len(targets)
+    z = logits.data - logits.data.max(axis=1, keepdims=True)
+    logp = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+    rows = np.arange(n)
+    out = Tensor(-logp[rows, targets].mean(), parents=(logits,))
+
+    def push():
+        d = np.exp(logp)
+        for t in set(targets.tolist()):
+            d[targets == t, t] -= 1
+        logits.grad += out.grad * d / n
+
+    out.push = push
+    return out
+""",
+    ),
+    Equivalent(
+        "emptied before each sweep too",
+        task="train",
+        code="""
+def sgd_step(params, lr):
+    for p in params:
+        p.data -= lr * p.grad
+        p.grad[...] = 0
+
+
+def train(params, x, y, batches, lr):
+    losses = []
+    for rows in batches:
+        loss = cross_entropy(mlp(params, x[rows]), y[rows])
+        for p in params:
+            p.grad.fill(0)
+        backward(loss)
+        losses.append(float(loss.data))
+        sgd_step(params, lr)
+    return losses
 """,
     ),
 ]

@@ -257,7 +257,7 @@ check(matmul)
 #
 # - The graph may be 5,000 nodes deep. Python stops at about a thousand nested calls, so a
 #   function that calls itself for each parent is not enough.
-# - `backward` does not set any other `grad` to zero: the gradients of two losses add up.
+# - `backward` empties no leaf's `grad`: there the gradients of two losses add up.
 #
 # **Predict.** Below, `c` uses `b`, and `d` uses `b` and `c`. In which order must the
 # four push? A search that goes level by level from `d` (breadth first) meets `b` before
@@ -305,7 +305,9 @@ check(backward)
 # **mean** over the rows, as a Tensor of shape (). Two things to mind:
 #
 # - $e^{1000}$ is infinite in floating point. Subtract the largest logit of each row first;
-#   the probabilities stay the same. Leave `logits.data` as it is.
+#   the probabilities stay the same. One of them may still round to 0, and its logarithm
+#   is −∞ where the loss is large and finite: take $\log p_y$ from the logits, not from
+#   $p_y$. Leave `logits.data` as it is.
 # - The loss may be part of something larger, so what arrives at `out` need not be 1.
 #
 # `cross_entropy(Tensor([[0.0, 0.0, 0.0]]), np.array([1]))` holds log 3, about 1.0986.
@@ -486,7 +488,8 @@ for name, row in measured.items():
     print(f'    "{name}": {row},')
 
 # %% [markdown]
-# Type the twelve numbers into the next cell, with two digits each. (The grader does not
+# Type the twelve numbers into the next cell, with two digits each: a dict called
+# `step_errors`, which holds the two printed lines between its braces. (The grader does not
 # run the experiment; it measures your network itself, and compares.)
 
 # %% task="step_errors"
