@@ -106,13 +106,17 @@ def grade(
         Path | None, typer.Option(help="Where the reports go; FOLDER-graded if unset.")
     ] = None,
     secret: Annotated[
-        str | None, typer.Option(help="Gives the same inputs again; else random.")
+        str | None,
+        typer.Option(help="Gives the same inputs again; else as before, or random."),
     ] = None,
     seconds: Annotated[float, typer.Option(min=0.1, help="For each task.")] = 10.0,
     memory: Annotated[int, typer.Option(min=64, help="MiB for each submission.")] = (
         2048
     ),
     jobs: Annotated[int, typer.Option(min=1, help="Submissions at a time.")] = 1,
+    again: Annotated[
+        bool, typer.Option("--again", help="Grade also what was graded before.")
+    ] = False,
     stretch: Annotated[
         bool, typer.Option("--stretch", help="Run the stretch tasks too.")
     ] = False,
@@ -123,11 +127,15 @@ def grade(
 ) -> None:
     """Grade a folder of submissions; write marks.csv, junit.xml and feedback pages.
 
+    Called again for the same folder, it grades only what is new or has changed, and
+    keeps the marks that you typed into marks.csv.
+
     This is no sandbox: a submission runs as you. See --container.
     """
+    from lmcore.course.labs.earlier import Earlier, earlier_secret, marks_by_hand
     from lmcore.course.labs.grade import Grader, Result, grade_folder
     from lmcore.course.labs.process import Limits
-    from lmcore.course.labs.reports import write_reports
+    from lmcore.course.labs.reports import safe, write_reports
     from lmcore.course.labs.submission import find_submissions, lab_of
 
     if container or folder is None:
@@ -139,18 +147,26 @@ def grade(
         raise typer.BadParameter(str(error)) from None
     chosen = _find(root, [name])[0]
     limits = Limits(seconds=seconds, memory_mib=memory)
-    grader = Grader(chosen, limits, secret, stretch)
     place = out or folder.with_name(f"{folder.resolve().name}-graded")
+    grader = Grader(chosen, limits, secret or earlier_secret(place), stretch)
+    try:
+        by_hand = marks_by_hand(chosen, place / "marks.csv")
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    earlier = Earlier(grader, place, again)
 
-    def report(results: list[Result]) -> None:
-        write_reports(chosen, results, place)
-
-    results = grade_folder(grader, folder, jobs=jobs, done=report)
-    for result in results:
+    def tell(result: Result) -> None:
         flags = f"  {len(result.flags)} flags" if result.flags else ""
         marks = f"{result.points:3}/{chosen.points} {result.seconds:6.1f} s{flags}"
         typer.echo(f"{result.student:30} {marks}")
+
+    results = grade_folder(earlier, folder, jobs=jobs, done=tell)
+    for result in results:
+        result.by_hand = by_hand.get(safe(result.student), {})
+    write_reports(chosen, results, place)
     typer.echo(f"{len(results)} submissions of {chosen.name} graded: {place}")
+    if earlier.reused:
+        typer.echo(f"{earlier.reused} of them as before (--again grades all anew)")
     typer.echo(f"the same inputs again: --secret {grader.secret}")
     typer.echo("No sandbox: submissions ran as you (lmcore labs grade --container).")
 

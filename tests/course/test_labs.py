@@ -439,13 +439,13 @@ def test_a_folder_of_anything_is_graded_to_the_end(lab, grader, tmp_path):
     (tmp_path / "bytes.ipynb").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "empty").mkdir()
     seen = []
-    results = grade_folder(grader, tmp_path, done=lambda r: seen.append(len(r)))
+    results = grade_folder(grader, tmp_path, done=lambda r: seen.append(r.student))
     points = {result.student: result.points for result in results}
     assert points == {
         **{"ada": 5, "bob": 5, "cy": 5, "not_json": 0, "no_cells": 0, "odd": 0},
         **{"deep": 0, "bytes": 0},
     }
-    assert seen == [1, 2, 3, 4, 5, 6, 7, 8, 8]
+    assert seen == [result.student for result in results]
     flags = {result.student: result.flags for result in results}
     assert flags["bob"] == ["STUDENT is 'bob' here and in cy"]
     problems = {result.student: result.problems for result in results}
@@ -489,12 +489,80 @@ def test_the_command_grades_and_says_that_it_is_no_sandbox(lab, tmp_path):
     assert "No sandbox" in answer.output
     out = tmp_path / "in-graded"
     assert {p.name for p in out.rglob("*.*")} == {
-        *("marks.csv", "junit.xml", "ada.html"),
+        *("marks.csv", "junit.xml", "ada.html", "grading.jsonl"),
     }
     told = CliRunner().invoke(app, ["labs", "grade", "--container"])
     assert "docker run --rm --network none" in told.output
     hint = ["labs", "hint", "90", "double", "3", "--root", str(root)]
     assert CliRunner().invoke(app, hint).output == "three\n"
+
+
+def test_a_second_run_grades_what_is_new_and_keeps_marks_by_hand(lab, tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    root = str(lab.folder.parents[1])
+    marks = out / "marks.csv"
+
+    def run(*more):
+        arguments = ["labs", "grade", str(folder), "--out", str(out), "--root", root]
+        return CliRunner().invoke(app, [*arguments, *more])
+
+    def row(student):
+        table = csv.DictReader(marks.read_text(encoding="utf-8").splitlines())
+        return next(r for r in table if r["student"] == student)
+
+    text = nbformat.writes(notebook(lab, written="My words."))
+    write(folder / "ada.ipynb", text)
+    write(folder / "bob.ipynb", text.replace("v + v", "v * 3"))
+    first = run()
+    assert (row("ada")["words (of 4)"], row("ada")["total (of 9)"]) == ("", "")
+    assert "as before" not in first.output
+    typed = marks.read_text(encoding="utf-8").replace("ada,5,5,3,2,", "ada,5,5,3,2,3.5")
+    marks.write_text(typed, encoding="utf-8-sig")  # as a spreadsheet saves it
+    write(folder / "bob.ipynb", text)
+    write(folder / "cy.ipynb", nbformat.writes(notebook(lab)))  # late, and no words
+    second = run()
+    assert "1 of them as before" in second.output, second.output
+    assert (row("ada")["words (of 4)"], row("ada")["total (of 9)"]) == ("3.5", "8.5")
+    assert (row("bob")["points"], row("bob")["total (of 9)"]) == ("5", "")
+    assert (row("cy")["words (of 4)"], row("cy")["total (of 9)"]) == ("0", "5")
+    page = (out / "feedback" / "ada.html").read_text(encoding="utf-8")
+    assert "words (3.5 of 4 points)" in page
+    secret = first.output.split("--secret ")[1].split()[0]
+    assert secret in second.output  # the same inputs for those who come late
+    third = run()
+    assert "3 of them as before" in third.output
+    assert row("ada")["words (of 4)"] == "3.5"
+    assert "as before" not in run("--secret", "another").output
+    assert "as before" not in run("--again").output
+    with (out / "grading.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"digest": "cut off')  # the machine went down
+    assert "3 of them as before" in run().output
+    marks.write_text(typed.replace("3.5", "5"), encoding="utf-8")
+    answer = run()
+    assert answer.exit_code == 2
+    assert "must be a number from 0 to 4" in answer.output.replace("\n", " ")
+    marks.write_text("student,points\nada,3\n", encoding="utf-8")
+    assert run().exit_code == 2  # another lab's marks are not written over
+    assert marks.read_text(encoding="utf-8") == "student,points\nada,3\n"
+
+
+def test_two_who_share_most_of_their_functions_are_told_and_keep_their_marks(
+    lab, grader, tmp_path
+):
+    extra = """
+def {0}one(x): return [x[i] * i + {1} for i in range(len(x)) if x[i] > {1} and i]
+def {0}two(x): return {{k: v + k * {1} for k, v in enumerate(x) if v != k + {1}}}
+def {0}three(x): return sorted(x, key=lambda v: (v * v - {1}, v + {1}, -v), reverse=v)
+"""
+    for name, letter, number in (("ada", "a", 3), ("bob", "b", 3), ("cy", "c", 4)):
+        text = nbformat.writes(notebook(lab, first=extra.format(letter, number)))
+        write(tmp_path / f"{name}.ipynb", text.replace("your name", name))
+    results = {r.student: r for r in grade_folder(grader, tmp_path)}
+    words = "3 of 3 functions are the same code as in"
+    assert results["ada"].flags[1:] == [f"{words} bob's"]
+    assert results["bob"].flags[1:] == [f"{words} ada's"]
+    assert results["cy"].flags[1:] == []
+    assert {result.points for result in results.values()} == {5}
 
 
 def test_labs_are_found_by_their_number(lab):

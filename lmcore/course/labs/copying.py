@@ -8,6 +8,7 @@ a variable is replaced by the order of its first appearance.
 
 import ast
 import builtins
+import hashlib
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -82,6 +83,24 @@ def copies(sources: Iterable[str], solutions: Iterable[str] = ()) -> list[str]:
                 flags.append(f"`{name}` is the same code as {known[text]}")
         flags += [f"imports {module}" for module in imports_of_lmcore(source)]
     return flags
+
+
+def own_functions(sources: Iterable[str], solutions: Iterable[str]) -> dict[str, str]:
+    """A student's functions as digests by name, without those that ``copies`` tells of.
+
+    Args:
+        sources: The student's cells, without those that were given.
+        solutions: The course's own cells for the tasks.
+    """
+    known = set(course_functions())
+    for solution in solutions:
+        known.update(functions_in(solution).values())
+    found = {}
+    for source in sources:
+        for name, text in functions_in(source).items():
+            if text not in known:
+                found[name] = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return found
 
 
 def imports_of_lmcore(source: str) -> list[str]:

@@ -15,9 +15,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from lmcore.course.labs.build import TEXT_STUB, solved_notebook, student_notebook
-from lmcore.course.labs.copying import copies
+from lmcore.course.labs.copying import copies, own_functions
 from lmcore.course.labs.definition import Lab, Outcome, because, run_task
 from lmcore.course.labs.process import Limits, ProcessEnded
 from lmcore.course.labs.seeds import seed_of
@@ -35,6 +36,7 @@ from lmcore.course.labs.submission import (
 )
 
 STRETCH_TIMES = 6  # a stretch task may take a minute where others may take 10 s
+SHARED = 3  # functions that two submissions may have in common by chance
 PRINTED = 2**20  # characters; who prints more is told so
 
 
@@ -50,6 +52,8 @@ class Result:
         problems: For the student: cells that do not run, a file that is no notebook.
         seconds: Wall clock.
         name: What the notebook's ``STUDENT`` says.
+        by_hand: Marks that a person gave for written questions.
+        functions: Digests of the student's own functions, by name; see ``copying``.
     """
 
     student: str
@@ -59,6 +63,8 @@ class Result:
     problems: list[str] = field(default_factory=list)
     seconds: float = 0.0
     name: str = ""
+    by_hand: dict[str, float] = field(default_factory=dict)
+    functions: dict[str, str] = field(default_factory=dict)
 
     @property
     def points(self) -> int:
@@ -121,7 +127,9 @@ class Grader:
                 result.outcomes.append(self._check(one.name, session, result))
             result.problems += _describe_problems(session, cells)
             self._explain(result, session, cells)
-        result.flags += self._flags(result, cells)
+        own = self._own_code(cells)
+        result.functions = own_functions(own, self.solutions)
+        result.flags += self._flags(result, cells, own)
         return result
 
     def _check(self, name: str, session: Session, result: Result) -> Outcome:
@@ -160,14 +168,17 @@ class Grader:
             answers[name] = "" if unchanged else text
         return answers
 
-    def _flags(self, result: Result, cells: list[Cell]) -> list[str]:
-        """What the instructor should look at; none of it changes a mark."""
+    def _own_code(self, cells: list[Cell]) -> list[str]:
+        """The code cells that are not as they were handed out."""
         given = {cell.source.strip() for cell in self.blank}
-        own = [
+        return [
             cell.source
             for cell in cells
             if cell.kind == "code" and cell.source.strip() not in given
         ]
+
+    def _flags(self, result: Result, cells: list[Cell], own: list[str]) -> list[str]:
+        """What the instructor should look at; none of it changes a mark."""
         flags = copies(own, self.solutions)
         for name in double_names(cells):
             flags.append(f"several cells are called {name}: the last one counts")
@@ -193,12 +204,19 @@ class Grader:
         return Result(student, outcomes, written, problems=[problem])
 
 
+class Grades(Protocol):
+    """Whoever grades one file: a ``Grader``, or ``Earlier``, which remembers."""
+
+    def grade_file(self, student: str, path: Path) -> Result:
+        """Grade one submission; whatever it is, there is a result."""
+
+
 def grade_folder(
-    grader: Grader,
+    grader: Grades,
     folder: Path,
     *,
     jobs: int = 1,
-    done: Callable[[list[Result]], None] = lambda results: None,
+    done: Callable[[Result], None] = lambda result: None,
 ) -> list[Result]:
     """Grade every submission of a folder.
 
@@ -206,7 +224,7 @@ def grade_folder(
         grader: For the lab.
         folder: See ``find_submissions``.
         jobs: Submissions at a time.
-        done: Called after each submission with all results so far.
+        done: Called after each submission, in order.
 
     Raises:
         ValueError: If the folder holds no notebook.
@@ -216,9 +234,9 @@ def grade_folder(
     with ThreadPoolExecutor(jobs) as pool:
         for result in pool.map(grader.grade_file, submissions, submissions.values()):
             results.append(result)
-            done(results)
+            done(result)
     _flag_shared_names(results)
-    done(results)
+    _flag_shared_code(results)
     return results
 
 
@@ -231,6 +249,17 @@ def _flag_shared_names(results: list[Result]) -> None:
         if result.name and shared:
             flag = f"STUDENT is {result.name!r} here and in {', '.join(shared)}"
             result.flags.append(flag)
+
+
+def _flag_shared_code(results: list[Result]) -> None:
+    """Flag submissions that have most of their functions in common."""
+    digests = [set(result.functions.values()) for result in results]
+    for result, mine in zip(results, digests, strict=True):
+        for other, theirs in zip(results, digests, strict=True):
+            shared = len(mine & theirs)
+            if other is not result and shared >= max(SHARED, len(mine) / 2):
+                words = f"{shared} of {len(mine)} functions are the same code as in"
+                result.flags.append(f"{words} {other.student}'s")
 
 
 def _name(session: Session) -> str:

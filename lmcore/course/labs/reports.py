@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree as xml
 
 from lmcore.course.labs.definition import Lab
+from lmcore.course.labs.earlier import column
 from lmcore.course.labs.grade import Result
 from lmcore.course.notebooks import write_atomically
 
@@ -41,12 +42,16 @@ def write_reports(lab: Lab, results: Sequence[Result], out: Path) -> None:
 def csv_text(lab: Lab, results: Sequence[Result]) -> str:
     """One line a student. A written answer's column is for the person who marks it.
 
-    It is empty where there is something to read and 0 where there is none.
+    It is empty where there is something to read and 0 where there is none. The total is
+    empty until all of them are marked.
     """
     tasks = [one for one in lab.tasks.values() if not one.stretch]
     stretch = [one for one in lab.tasks.values() if one.stretch]
     head = ["student", "points", "of", *(one.name for one in tasks)]
-    head += [f"{w.name} (of {w.points})" for w in lab.written.values()]
+    head += [column(w.name, w.points) for w in lab.written.values()]
+    head.append(
+        f"total (of {lab.points + sum(w.points for w in lab.written.values())})"
+    )
     head += [f"figure of {one.name}" for one in stretch]
     head += ["flags", "problems", "seconds"]
     text = io.StringIO()
@@ -54,13 +59,15 @@ def csv_text(lab: Lab, results: Sequence[Result]) -> str:
     table.writerow(head)
     for result in results:
         by_name = {outcome.task.name: outcome for outcome in result.outcomes}
-        row = [_safe(result.student), result.points, lab.points]
+        row = [safe(result.student), result.points, lab.points]
         row += [by_name[one.name].earned for one in tasks]
-        row += ["" if result.written.get(name) else 0 for name in lab.written]
+        by_hand = [_mark(result, name) for name in lab.written]
+        row += ["" if mark is None else f"{mark:g}" for mark in by_hand]
+        row.append("" if None in by_hand else f"{result.points + sum(by_hand):g}")
         for one in stretch:
             figure = by_name[one.name].figure if one.name in by_name else None
             row.append("" if figure is None else f"{figure:.4f}")
-        row += [_safe("; ".join(result.flags)), _safe("; ".join(result.problems))]
+        row += [safe("; ".join(result.flags)), safe("; ".join(result.problems))]
         table.writerow([*row, f"{result.seconds:.1f}"])
     return text.getvalue()
 
@@ -111,15 +118,23 @@ def page_text(lab: Lab, result: Result) -> str:
     parts.append("</table>")
     for question in lab.written.values():
         answer = result.written.get(question.name, "")
+        mark = _mark(result, question.name)
         state = f"up to {question.points} points, marked by a person"
         if not answer:
             state = f"0 of {question.points} points: nothing was written"
+        elif mark is not None:
+            state = f"{mark:g} of {question.points} points"
         rubric = "".join(f"<li>{_text(line)}" for line in question.rubric)
         shown = f"<pre>{_text(answer)}</pre>" if answer else ""
         title = f"{_text(question.name)} ({state})"
         parts.append(f"<h2>{title}</h2><ul>{rubric}</ul>{shown}")
     title = _text(f"{lab.name}: {result.student}")
     return PAGE.format(title=title, body="\n".join(parts))
+
+
+def _mark(result: Result, question: str) -> float | None:
+    """Of a written answer: by hand; 0 if there is none; None if it is to be marked."""
+    return result.by_hand.get(question) if result.written.get(question) else 0
 
 
 def _text(words: str) -> str:
@@ -131,7 +146,7 @@ def _printable(words: str) -> str:
     return NOT_XML.sub("�", words)
 
 
-def _safe(words: str) -> str:
+def safe(words: str) -> str:
     """A cell that no spreadsheet takes for a formula."""
     words = _printable(words)
     return f"'{words}" if words[:1] in ("=", "+", "-", "@") else words
