@@ -772,4 +772,6 @@ assert len(max(tokens, key=len)) == 128
 #
 # - A. Grattafiori et al., "The Llama 3 herd of models" (2024), sections 2 and 3.2.
 #
+# **Lab:** [Lab 1, Build a byte-level tokenizer](../labs/01_tokenizer/lab.ipynb).
+#
 # **Next:** [03 Activations](03_activations.ipynb): the numbers are ready; now for a network that reads them.

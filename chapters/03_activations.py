@@ -1001,4 +1001,6 @@ assert round(silu_gain, 2) == 1.68
 # - A. Vaswani et al., 2017. *Attention is all you need.* Section 3.3. C. Raffel et al., 2020 (T5), section 3.1.1. S. Zhang et al., 2022 (OPT). A. Radford et al., 2018 (GPT), section 4.1. J. Devlin et al., 2019 (BERT), appendix A.2. GPT-2: `src/model.py` of the repository openai/gpt-2. T5 1.1: `released_checkpoints.md` of google-research/text-to-text-transfer-transformer.
 # - N. Shazeer, 2020. *GLU variants improve Transformer.* arXiv 2002.05202. A. Chowdhery et al., 2022 (PaLM), section 2. H. Touvron et al., 2023 (LLaMA), section 2.2. Gemma Team, 2024, section 2.
 #
+# **Lab:** [Lab 2, Activations and initialisation](../labs/02_activations/lab.ipynb).
+#
 # **Next:** [04 Backpropagation](04_backpropagation.ipynb), where the slopes of this chapter are put to work.

@@ -1744,4 +1744,6 @@ assert "copy of the test set" in about and "different 13 to the test set" in abo
 # - Alpaydin, E., Kaynak, C. (1998). Optical recognition of handwritten digits. UCI
 #   Machine Learning Repository. The data of section 9.
 #
+# **Lab:** [Lab 2, Activations and initialisation](../labs/02_activations/lab.ipynb) · [Lab 3, Build an autograd engine](../labs/03_autograd/lab.ipynb).
+#
 # **Next:** [05 Word vectors](05_word_vectors.ipynb): the same gradients, applied to words.

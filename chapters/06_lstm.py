@@ -1355,4 +1355,6 @@ assert (by_hand - library).abs().max() < 1e-10
 # - Y. Kim, "Convolutional neural networks for sentence classification", *EMNLP* (2014).
 # - A. Radford et al., "Language models are unsupervised multitask learners", OpenAI (2019), section 2.3.
 #
+# **Lab:** [Lab 4, An LSTM by hand](../labs/04_lstm/lab.ipynb).
+#
 # **Next:** [07 Attention](07_attention.ipynb): the decoder looks back at every state.

@@ -1283,4 +1283,6 @@ assert (causal_in_blocks(q, k, v) - whole).abs().max() < 1e-12
 # - A. Haviv et al., "Transformer language models without positional encodings still learn positional information", *Findings of EMNLP* (2022).
 # - L. Finkelstein et al., "Placing search in context: the concept revisited", *ACM TOIS* 20 (2002). WordSim-353.
 #
+# **Lab:** [Lab 5, Build a Transformer](../labs/05_transformer/lab.ipynb).
+#
 # **Next:** [08 The Transformer](08_transformer.ipynb): positions, and what is built around attention.

@@ -1521,4 +1521,6 @@ assert total == built == 134_515_008
 # - The Carnegie Mellon Pronouncing Dictionary. Published error rates: the table in section 11 names each source;
 #   `results/spelling_to_sound/published.json` says where each figure was seen.
 #
+# **Lab:** [Lab 5, Build a Transformer](../labs/05_transformer/lab.ipynb).
+#
 # **Next:** [09 GPT](09_gpt.ipynb): the decoder alone, as a language model.

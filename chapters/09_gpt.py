@@ -1314,4 +1314,6 @@ assert saved == 50257 * 768
 # - L. Ben Allal et al., "SmolLM2: When Smol goes big", arXiv 2502.02737 (2025).
 # - T. Mikolov et al., "Efficient estimation of word representations in vector space", arXiv 1301.3781 (2013): the list of capitals.
 #
-# **Next:** chapter 10, BERT: what if the model may look at both sides?
+# **Lab:** [Lab 6, Pretrain a small language model](../labs/06_pretraining/lab.ipynb).
+#
+# **Next:** [10 BERT](10_bert.ipynb): what if the model may look at both sides?

@@ -1746,4 +1746,6 @@ for name, found in (
 # - N. Kassner and H. Schütze, "Negated and misprimed probes for pretrained language models: birds can talk, but cannot fly", *ACL* (2020).
 # - S. Robertson and H. Zaragoza, "The probabilistic relevance framework: BM25 and beyond", *Foundations and Trends in Information Retrieval* 3 (2009).
 #
-# **Next:** chapter 11, Pretraining objectives: BERT's is one of many. Do they differ in what a model can do afterwards?
+# **Lab:** [Lab 6, Pretrain a small language model](../labs/06_pretraining/lab.ipynb).
+#
+# **Next:** [11 Pretraining objectives](11_pretraining_objectives.ipynb): BERT's is one of many. Do they differ in what a model can do afterwards?

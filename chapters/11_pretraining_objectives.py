@@ -1341,4 +1341,6 @@ assert 0.1 < empty / 200 < 0.7
 # - P. Baldi and K. Hornik, "Neural networks and principal component analysis", *Neural Networks* 2 (1989).
 # - C. Hutto and E. Gilbert, "VADER", *ICWSM* (2014): the rated sentences.
 #
-# **Next:** chapter 12, Scaling: what happens when all of this gets larger?
+# **Lab:** [Lab 6, Pretrain a small language model](../labs/06_pretraining/lab.ipynb).
+#
+# **Next:** [13 Fine-tuning](13_fine_tuning.ipynb): a pretrained encoder becomes a model of your own task. (Chapter 12, on scaling, is being written.)

@@ -1217,4 +1217,6 @@ for n in (32, 800):
 # - M. McCloskey and N. Cohen, "Catastrophic interference in connectionist networks", *Psychology of Learning and Motivation* 24 (1989).
 # - M. Peters, S. Ruder and N. Smith, "To tune or not to tune? Adapting pretrained representations to diverse tasks", *RepL4NLP* (2019).
 #
+# **Lab:** [Lab 7, Fine-tune an encoder](../labs/07_fine_tuning/lab.ipynb).
+#
 # **Next:** [14 Heads and tasks](14_heads_and_tasks.ipynb): one label for each token, a span for an answer, and metrics that mislead.

@@ -1097,4 +1097,6 @@ assert 0.5 <= chosen <= 2.5 and now < then + 0.02
 # - T. Brown et al., "Language models are few-shot learners", *NeurIPS* (2020), appendix D.
 # - J. Kaplan et al., "Scaling laws for neural language models", arXiv 2001.08361 (2020).
 #
-# **Next:** chapter 15, Text to text: what if the answer is neither a label nor a span, but a text of its own?
+# **Lab:** [Lab 7, Fine-tune an encoder](../labs/07_fine_tuning/lab.ipynb).
+#
+# **Next:** [Appendix A](A_claims_checked.ipynb): statements that are repeated everywhere, each of them run. (Chapter 15, on models that answer with a text, is being written.)
