@@ -289,6 +289,12 @@ def _judge_chosen(
     student: Student, share: float, chosen: Tensor, special: Tensor, changed: Tensor
 ) -> None:
     """Is the share of chosen tokens 15 %, and is it drawn for each token?"""
+    columns = chosen[:, 1:150].float().mean(0)  # ordinary tokens in every row
+    student.demand(
+        bool(((columns > 0) & (columns < 1)).any()) or not 0.02 < share < 0.6,
+        "the same places are chosen in every row: draw for each token, with the shape "
+        "of ids",
+    )
     cause = ""
     if abs(share - 0.12) < 0.006 and bool(changed[chosen].all()):
         cause = (
@@ -301,12 +307,6 @@ def _judge_chosen(
     text = f"{share:.1%} of the ordinary tokens have a target; 15 % are wanted"
     student.demand(
         abs(share - 0.15) < 0.02, text + (f"\nLikely cause: {cause}" if cause else "")
-    )
-    columns = chosen[:, 1:150].float().mean(0)  # ordinary tokens in every row
-    student.demand(
-        bool(((columns > 0) & (columns < 1)).any()),
-        "the same places are chosen in every row: draw for each token, with the shape "
-        "of ids",
     )
     late = chosen[:, 75:150].float().mean()
     student.demand(
@@ -347,8 +347,8 @@ def _judge_fates(
             shares[0] > 0.85 and shares[2] < 0.02
         ),
     }
-    for cause, holds in causes.items():
-        text += f"\nLikely cause: {cause}" if holds and not fits else ""
+    first = next((cause for cause, holds in causes.items() if holds), None)
+    text += f"\nLikely cause: {first}" if first else ""
     student.demand(fits, text)
     student.demand(
         bool(((random_ids >= 0) & (random_ids < vocab_size)).all()),
@@ -830,7 +830,7 @@ def check_train_step(student: Student) -> None:
             probe_steps, seed, [list(map(list, b)) for b in batches], clip
         )
         call = student.called = (
-            f"train_step(model, optimizer, …, {clip:g}) with {words}"
+            f"train_step(model, optimizer, …, grad_clip={clip:g}) with {words}"
         )
         if "error" in got:
             error = got["error"]
@@ -1232,9 +1232,11 @@ def _attention_causes(
         ),
         "a position must see itself too": seen(ones.tril(n_old - 1)),
         "a position sees one too many: none behind itself": seen(ones.tril(n_old + 1)),
-        "the mask is the wrong way round: it hides what may be seen": lambda got: (
-            seen(~right)(got) or bool(got.isnan().any())
+        "it holds NaN, from a position that may see nothing. Each sees itself at least: is "
+        "the mask the wrong way round, or one column short?": lambda got: bool(
+            got.isnan().any()
         ),
+        "the mask is the wrong way round: it hides what may be seen": seen(~right),
         "the new positions stand before the old ones: the order is that of the text": (
             lambda got: seen(right, *turned)(got) or seen(ones.tril(), *turned)(got)
         ),
@@ -1449,11 +1451,12 @@ def _judge_generated(
 
 TRAIN_BYTES, HELD_OUT_BYTES = 100_000, 20_000
 ORDERS = (2, 3, 5)
-# Where trainings of this length stood, with room: ten students' runs (in mutants.py's
-# words, see there) lay within the inner third of each range.
+# Where trainings of this length stand, with room. Six names gave, at step 300, 3.09 to 3.24
+# (causal) and 3.85 to 4.33 (masked); with twice the batch or another rate the masked model
+# came to 3.4, since it leaves its plateau sooner or later.
 ENDS = {
     "causal": {0: (7.8, 8.3), 100: (3.1, 4.4), 200: (2.9, 4.0), 300: (2.8, 3.8)},
-    "masked": {0: (7.8, 8.4), 100: (4.0, 5.6), 200: (3.4, 5.2), 300: (3.1, 4.9)},
+    "masked": {0: (7.8, 8.4), 100: (4.0, 5.6), 200: (3.0, 5.2), 300: (2.5, 4.9)},
 }
 
 

@@ -371,7 +371,7 @@ def mask_tokens(ids, special_ids, mask_id, vocab_size, generator):
         ),
     ),
     Mutant(
-        "random ids below 100 only",
+        "random ids from half of the vocabulary",
         task="mask_tokens",
         says="leave a part of the vocabulary out",
         code=swap(MASK, "torch.randint(vocab_size", "torch.randint(vocab_size // 2"),
@@ -1042,7 +1042,7 @@ def cached_attention(q, k, v, cache=None):
     Mutant(
         "does not see itself",
         task="cached_attention",
-        says="it holds NaN",
+        says="Each sees itself at least",
         code=swap(ATTEND, "torch.arange(S) > rows", "torch.arange(S) >= rows"),
     ),
     Mutant(
@@ -1102,7 +1102,7 @@ def cached_attention(q, k, v, cache=None):
     Mutant(
         "mask the wrong way round",
         task="cached_attention",
-        says="hides what may be seen",
+        says="is the mask the wrong way round",
         code=swap(ATTEND, "torch.arange(S) > rows", "torch.arange(S) <= rows"),
     ),
     Mutant(

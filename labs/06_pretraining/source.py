@@ -425,9 +425,10 @@ for order in (2, 3, 5):
 print(counting)
 
 # %% [markdown]
-# Two models of the same width and depth, without learned positions (rotary ones are
-# learned with sooner). One is causal and predicts the next byte. The other sees both sides
-# and fills in hidden bytes. Both read the same rows in the same order.
+# Two models of the same width and depth. One is causal and predicts the next byte. The other
+# sees both sides and fills in hidden bytes. Both read the same rows in the same order. Both
+# have rotary positions (旋转位置编码), with which a short training gets further than with
+# learned ones.
 
 # %% tags=["experiment"]
 from lmcore.models.bert import BertConfig, BertForPretraining
