@@ -645,7 +645,8 @@ def wrong_back(
                     d_h * c.tanh() * o * (1 - o),
                 ),
                 (
-                    "o matters through h' alone, so it gets its share of what arrives at h', not of δ",
+                    "o matters through h' alone, so it gets its share of what arrives "
+                    "at h', not of δ",
                     delta * new_c.tanh() * o * (1 - o),
                 ),
                 ("the factor tanh(c') is missing", d_h * o * (1 - o)),
@@ -1100,7 +1101,7 @@ def _hold_first_values(student: Student, first: dict[str, Tensor]) -> None:
         student.demand(most > 0, "all are 0: draw them at random")
         student.demand(
             most <= bound * 1.0001 and abs(spread / (bound / 3**0.5) - 1) < 0.05,
-            f"they should be even over ±1/√H, ±{bound:.3f} here{known}\nLikely cause: "
+            f"they should be uniform over ±1/√H, ±{bound:.3f} here{known}\nLikely cause: "
             + _why_spread(values, bound),
         )
 
@@ -1112,7 +1113,7 @@ def _why_spread(values: Tensor, bound: float) -> str:
         return "too wide: normal numbers (randn), or not divided by the root of H?"
     if values.abs().max() < bound * 0.9:
         return "too narrow: 1/√H with H the hidden size, not 4H, and not 1/H"
-    return "are they even, not normal?"
+    return "are they uniform, not normal?"
 
 
 def _hold_reading(student: Student, weights: dict[str, Tensor], ids: Tensor) -> None:
@@ -1221,7 +1222,8 @@ def check_cut(student: Student) -> None:
         if N == 30:
             ids = torch.tensor([rng.randrange(256) for _ in range(N)])
         got = student.call("cut", ids, n_streams, length)
-        student.called = f"cut({'torch.arange' if N != 30 else 'ids, N = '}({N}), {n_streams}, {length})"
+        what = f"{N} ids" if N == 30 else f"torch.arange({N})"
+        student.called = f"cut({what}, {n_streams}, {length})"
         student.expect(
             got,
             true_cut(ids, n_streams, length),
@@ -1795,11 +1797,14 @@ def own_texts(name: str) -> tuple[bytes, bytes]:
     train, held_out = works()
     chosen = rng.sample(sorted(train), 4)
     play = rng.choice(sorted(set(held_out) - {"tempest"}))
-    start = 2_000  # behind the list of persons
-    return (
-        opening([train[one] for one in chosen]),
-        held_out[play].encode()[start : start + HELD_OUT_BYTES],
-    )
+    return opening([train[one] for one in chosen]), passage(held_out[play])
+
+
+def passage(play: str) -> bytes:
+    """``HELD_OUT_BYTES`` of a play, from a line behind its list of persons on."""
+    data = play.encode()
+    start = data.index(b"\n", 2_000) + 1
+    return data[start : start + HELD_OUT_BYTES]
 
 
 def own_rng(name: str, purpose: str) -> Random:
@@ -1815,7 +1820,7 @@ def own_layers(name: str) -> dict[str, Any]:
         name: What ``STUDENT`` says.
 
     Returns:
-        ``x`` (50, 1, 16): a vector for each of 50 bytes of the held-out text; ``v``
+        ``x`` (1, 50, 16): a vector for each of 50 bytes of the held-out text; ``v``
         (1, 64), of length 1; and weights by the names in ``LAYERS``.
     """
     generator = torch.Generator().manual_seed(
@@ -1833,7 +1838,7 @@ def own_layers(name: str) -> dict[str, Any]:
         biases[k] = torch.zeros(256, dtype=f64)
         biases[k][64:128] = k
     return {
-        "x": vectors[list(held_out[:50])][:, None],
+        "x": vectors[list(held_out[:50])][None],
         "v": torch.full((1, 64), 1 / 8, dtype=f64),
         "RNN": (even(64, 16), even(64, 64), torch.zeros(64, dtype=f64)),
         "LSTM, bias 0": (W_x, W_h, biases[0]),
@@ -1864,7 +1869,7 @@ def true_reach(name: str) -> dict[str, dict[int, float]]:
         first = torch.zeros(1, 64, dtype=f64, requires_grad=True)
         kept: list[Tensor] = [first]
         h = torch.zeros(1, 64, dtype=f64)
-        for x in own["x"]:
+        for x in own["x"].unbind(1):
             if layer == "RNN":
                 h = torch.rnn_tanh_cell(x, kept[-1], W_x, W_h, b, torch.zeros_like(b))
                 kept.append(h)
@@ -1879,7 +1884,7 @@ def true_reach(name: str) -> dict[str, dict[int, float]]:
 @task(
     "figures",
     points=3,
-    needs=("step_back", "ByteLM", "cut", "train"),
+    needs=("bptt", "ByteLM", "cut", "train"),
     hints=(
         "Run the cells of the experiment and copy what two of them print.",
         "STUDENT must be your name before you measure, and every task before this one "
@@ -1926,7 +1931,7 @@ def check_figures(student: Student) -> None:
                 student.fail(
                     f'["reach"][{layer!r}][{k}] is {reach[layer][k]:.1e}, which does not '
                     "fit your layers\nLikely cause: was it measured with another STUDENT, "
-                    "or with a step_back that was not right yet?"
+                    "or with a bptt that was not right yet?"
                 )
     _hold_model(student, bits, expected)
 
@@ -1987,7 +1992,7 @@ def stretch_texts() -> tuple[bytes, bytes]:
     """The same for everybody: to learn from, and the held-out bytes of The Tempest."""
     train, held_out = works()
     first = [train[name] for name in sorted(train)[:4]]
-    return opening(first), held_out["tempest"].encode()[2_000 : 2_000 + HELD_OUT_BYTES]
+    return opening(first), passage(held_out["tempest"])
 
 
 def held_out_bits(read: Callable[..., Any], data: bytes) -> float:
@@ -2045,6 +2050,14 @@ def course_figure() -> float:
         )
         optimizer.step()
     return held_out_bits(model.eval().read, data)
+
+
+def counted_figure() -> float:
+    """Bits per byte of lmcore's 5-gram of the same text."""
+    from lmcore.models.ngram import NGram
+
+    text, data = stretch_texts()
+    return -float(NGram.train(text, 5).log_probs(data).mean()) / math.log(2)
 
 
 @task(

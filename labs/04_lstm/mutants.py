@@ -181,35 +181,110 @@ def write(**changed: str) -> str:
 
 MUTANTS = [
     # ------------------------------------------------------------- lstm_step
-    Mutant("the candidate last", "lstm_step", "in another order", step(parts="i, f, o, g = z.chunk(4, 1)")),
-    Mutant("forget gate first", "lstm_step", "in another order", step(parts="f, i, g, o = z.chunk(4, 1)")),
+    Mutant(
+        "the candidate last",
+        "lstm_step",
+        "in another order",
+        step(parts="i, f, o, g = z.chunk(4, 1)"),
+    ),
+    Mutant(
+        "forget gate first",
+        "lstm_step",
+        "in another order",
+        step(parts="f, i, g, o = z.chunk(4, 1)"),
+    ),
     Mutant(
         "every fourth row",
         "lstm_step",
         "not every fourth row",
         step(parts="i, f, g, o = z.view(len(x), -1, 4).unbind(2)"),
     ),
-    Mutant("sigmoid for the candidate", "lstm_step", "the candidate g goes through tanh", step(g="g = torch.sigmoid(g)")),
-    Mutant("the candidate as it is", "lstm_step", "the candidate goes through tanh", step(g="")),
+    Mutant(
+        "sigmoid for the candidate",
+        "lstm_step",
+        "the candidate g goes through tanh",
+        step(g="g = torch.sigmoid(g)"),
+    ),
+    Mutant(
+        "the candidate as it is",
+        "lstm_step",
+        "the candidate goes through tanh",
+        step(g=""),
+    ),
     Mutant(
         "tanh for the gates",
         "lstm_step",
         "gates go through the sigmoid",
         step(i="i = torch.tanh(i)", f="f = torch.tanh(f)", o="o = torch.tanh(o)"),
     ),
-    Mutant("nothing is kept", "lstm_step", "the old c must be kept", step(c="new_c = i * g")),
-    Mutant("all is kept", "lstm_step", "the forget gate is missing", step(c="new_c = c + i * g")),
-    Mutant("all is let in", "lstm_step", "the input gate is missing", step(c="new_c = f * c + g")),
-    Mutant("all is shown", "lstm_step", "the output gate is missing", step(h="new_h = torch.tanh(new_c)")),
-    Mutant("no tanh on the way out", "lstm_step", "the tanh is missing", step(h="new_h = o * new_c")),
-    Mutant("shows the old cell", "lstm_step", "it shows the new one", step(h="new_h = o * torch.tanh(c)")),
+    Mutant(
+        "nothing is kept",
+        "lstm_step",
+        "the old c must be kept",
+        step(c="new_c = i * g"),
+    ),
+    Mutant(
+        "all is kept",
+        "lstm_step",
+        "the forget gate is missing",
+        step(c="new_c = c + i * g"),
+    ),
+    Mutant(
+        "all is let in",
+        "lstm_step",
+        "the input gate is missing",
+        step(c="new_c = f * c + g"),
+    ),
+    Mutant(
+        "all is shown",
+        "lstm_step",
+        "the output gate is missing",
+        step(h="new_h = torch.tanh(new_c)"),
+    ),
+    Mutant(
+        "no tanh on the way out",
+        "lstm_step",
+        "the tanh is missing",
+        step(h="new_h = o * new_c"),
+    ),
+    Mutant(
+        "shows the old cell",
+        "lstm_step",
+        "it shows the new one",
+        step(h="new_h = o * torch.tanh(c)"),
+    ),
     Mutant("c first", "lstm_step", "h' comes first", step(end="return new_c, new_h")),
     Mutant("h alone", "lstm_step", "as a pair", step(end="return new_h")),
-    Mutant("no bias", "lstm_step", "the bias b is missing", step(z="z = x @ W_x.T + h @ W_h.T")),
-    Mutant("h does not matter", "lstm_step", "the term with W_h", step(z="z = x @ W_x.T + b")),
-    Mutant("no transpose", "lstm_step", "needs its transpose", step(z="z = x @ W_x + h @ W_h + b")),
-    Mutant("cut along the batch", "lstm_step", "side by side in the columns", step(parts="i, f, g, o = z.chunk(4)")),
-    Mutant("in place", "lstm_step", "work on a copy", step(c="c *= f; c += i * g; new_c = c")),
+    Mutant(
+        "no bias",
+        "lstm_step",
+        "the bias b is missing",
+        step(z="z = x @ W_x.T + h @ W_h.T"),
+    ),
+    Mutant(
+        "h does not matter",
+        "lstm_step",
+        "the term with W_h",
+        step(z="z = x @ W_x.T + b"),
+    ),
+    Mutant(
+        "no transpose",
+        "lstm_step",
+        "needs its transpose",
+        step(z="z = x @ W_x + h @ W_h + b"),
+    ),
+    Mutant(
+        "cut along the batch",
+        "lstm_step",
+        "side by side in the columns",
+        step(parts="i, f, g, o = z.chunk(4)"),
+    ),
+    Mutant(
+        "in place",
+        "lstm_step",
+        "work on a copy",
+        step(c="c *= f; c += i * g; new_c = c"),
+    ),
     Mutant("no return", "lstm_step", "is there a `return`?", step(end="")),
     # -------------------------------------------------------------- run_lstm
     Mutant(
@@ -360,27 +435,121 @@ def run_lstm(x, state, weights, lengths=None):
 """,
     ),
     # ------------------------------------------------------------- step_back
-    Mutant("h' forgotten in delta", "step_back", "by way of h' is missing", back(delta="delta = dc")),
-    Mutant("c' forgotten in delta", "step_back", "from later steps is missing", back(delta="delta = dh * o * (1 - t**2)")),
-    Mutant("no slope on the way out", "step_back", "the slope of tanh is missing", back(delta="delta = dc + dh * o")),
-    Mutant("slope of c' itself", "step_back", "not 1 - c'²", back(delta="delta = dc + dh * o * (1 - new_c**2)")),
-    Mutant("no output gate in delta", "step_back", "the factor o is missing", back(delta="delta = dc + dh * (1 - t**2)")),
-    Mutant("delta for the old c", "step_back", "one factor is missing", back(old="d_c = delta")),
-    Mutant("the input gate keeps", "step_back", "multiplied by f, not by i", back(old="d_c = delta * i")),
-    Mutant("no slope of the input gate", "step_back", "in the block of the input gate: the slope of the sigmoid is missing", back(di="di = delta * g")),
-    Mutant("tanh's slope for a gate", "step_back", "in the block of the forget gate: the slope is that of tanh", back(df="df = delta * c * (1 - f**2)")),
-    Mutant("the new c for the forget gate", "step_back", "multiplies the old c, not the new one", back(df="df = delta * new_c * f * (1 - f)")),
-    Mutant("sigmoid's slope for the candidate", "step_back", "the candidate has 1 - tanh²", back(dg="dg = delta * i * g * (1 - g)")),
-    Mutant("delta for the output gate", "step_back", "not of δ", back(do="do = delta * t * o * (1 - o)")),
-    Mutant("no tanh for the output gate", "step_back", "multiplies tanh(c'), not c'", back(do="do = dh * new_c * o * (1 - o)")),
-    Mutant("blocks in another order", "step_back", "it is i, f, g, o", back(dz="dz = torch.cat([di, df, do, dg], 1)")),
-    Mutant("mean over the batch", "step_back", "is their sum", back(b="d_b = dz.mean(0)")),
+    Mutant(
+        "h' forgotten in delta",
+        "step_back",
+        "by way of h' is missing",
+        back(delta="delta = dc"),
+    ),
+    Mutant(
+        "c' forgotten in delta",
+        "step_back",
+        "from later steps is missing",
+        back(delta="delta = dh * o * (1 - t**2)"),
+    ),
+    Mutant(
+        "no slope on the way out",
+        "step_back",
+        "the slope of tanh is missing",
+        back(delta="delta = dc + dh * o"),
+    ),
+    Mutant(
+        "slope of c' itself",
+        "step_back",
+        "not 1 - c'²",
+        back(delta="delta = dc + dh * o * (1 - new_c**2)"),
+    ),
+    Mutant(
+        "no output gate in delta",
+        "step_back",
+        "the factor o is missing",
+        back(delta="delta = dc + dh * (1 - t**2)"),
+    ),
+    Mutant(
+        "delta for the old c",
+        "step_back",
+        "one factor is missing",
+        back(old="d_c = delta"),
+    ),
+    Mutant(
+        "the input gate keeps",
+        "step_back",
+        "multiplied by f, not by i",
+        back(old="d_c = delta * i"),
+    ),
+    Mutant(
+        "no slope of the input gate",
+        "step_back",
+        "in the block of the input gate: the slope of the sigmoid is missing",
+        back(di="di = delta * g"),
+    ),
+    Mutant(
+        "tanh's slope for a gate",
+        "step_back",
+        "in the block of the forget gate: the slope is that of tanh",
+        back(df="df = delta * c * (1 - f**2)"),
+    ),
+    Mutant(
+        "the new c for the forget gate",
+        "step_back",
+        "multiplies the old c, not the new one",
+        back(df="df = delta * new_c * f * (1 - f)"),
+    ),
+    Mutant(
+        "sigmoid's slope for the candidate",
+        "step_back",
+        "the candidate has 1 - tanh²",
+        back(dg="dg = delta * i * g * (1 - g)"),
+    ),
+    Mutant(
+        "delta for the output gate",
+        "step_back",
+        "not of δ",
+        back(do="do = delta * t * o * (1 - o)"),
+    ),
+    Mutant(
+        "no tanh for the output gate",
+        "step_back",
+        "multiplies tanh(c'), not c'",
+        back(do="do = dh * new_c * o * (1 - o)"),
+    ),
+    Mutant(
+        "blocks in another order",
+        "step_back",
+        "it is i, f, g, o",
+        back(dz="dz = torch.cat([di, df, do, dg], 1)"),
+    ),
+    Mutant(
+        "mean over the batch", "step_back", "is their sum", back(b="d_b = dz.mean(0)")
+    ),
     Mutant("bias without a sum", "step_back", "sum over the batch", back(b="d_b = dz")),
-    Mutant("weights transposed", "step_back", "transpose it", back(wx="d_W_x = x.T @ dz")),
-    Mutant("the new h for W_h", "step_back", "not by the new one", back(wh="d_W_h = dz.T @ (o * t)")),
-    Mutant("dh handed on", "step_back", "what arrives at h' is added", back(h="d_h = dz @ W_h + dh")),
-    Mutant("a transpose too many", "step_back", "at the wrong factor", back(x="d_x = dz @ W_x.T")),
-    Mutant("flat", "step_back", "bundles of", back(end="return d_x, d_h, d_c, d_W_x, d_W_h, d_b")),
+    Mutant(
+        "weights transposed", "step_back", "transpose it", back(wx="d_W_x = x.T @ dz")
+    ),
+    Mutant(
+        "the new h for W_h",
+        "step_back",
+        "not by the new one",
+        back(wh="d_W_h = dz.T @ (o * t)"),
+    ),
+    Mutant(
+        "dh handed on",
+        "step_back",
+        "what arrives at h' is added",
+        back(h="d_h = dz @ W_h + dh"),
+    ),
+    Mutant(
+        "a transpose too many",
+        "step_back",
+        "at the wrong factor",
+        back(x="d_x = dz @ W_x.T"),
+    ),
+    Mutant(
+        "flat",
+        "step_back",
+        "bundles of",
+        back(end="return d_x, d_h, d_c, d_W_x, d_W_h, d_b"),
+    ),
     Mutant(
         "by autograd",
         "step_back",
@@ -393,20 +562,85 @@ def step_back(x, state, weights, d_state):
     return g[0], g[1:3], g[3:]
 """,
     ),
-    Mutant("in place on what arrived", "step_back", "work on a copy", back(delta="dc += dh * o * (1 - t**2); delta = dc")),
+    Mutant(
+        "in place on what arrived",
+        "step_back",
+        "work on a copy",
+        back(delta="dc += dh * o * (1 - t**2); delta = dc"),
+    ),
     # ------------------------------------------------------------------ bptt
-    Mutant("nothing from later", "bptt", "what comes back from the next step is missing", through_time(arrive="    arriving = (d_output[:, t], torch.zeros_like(dc))")),
-    Mutant("c alone from later", "bptt", "what comes back through h is missing", through_time(arrive="    arriving = (d_output[:, t], dc)")),
-    Mutant("h alone from later", "bptt", "what comes back through c is missing", through_time(arrive="    arriving = (d_output[:, t] + dh, 0 * dc)")),
-    Mutant("only the last output", "bptt", "only the last output sends", through_time(start="dh, dc = d_output[:, -1], torch.zeros_like(state[1])", arrive="    arriving = (dh, dc)")),
-    Mutant("the last share alone", "bptt", "the shares add up", through_time(add="    sums = w")),
-    Mutant("a mean over the steps", "bptt", "they add up", through_time(end="return d_x, (dh, dc), tuple(s / T for s in sums)")),
-    Mutant("the state after the step", "bptt", "it is the one after it", through_time(back="    dx, (dh, dc), w = step_back(x[:, t], kept[t + 1], weights, arriving)")),
-    Mutant("forwards", "bptt", "from the first to the last", through_time(**{"for": "for t in range(T):"})),
-    Mutant("d_x from the end", "bptt", "in reversed order", through_time(xs="dxs = []", put="    dxs.append(dx)", end="return torch.stack(dxs, 1), (dh, dc), tuple(sums)")),
+    Mutant(
+        "nothing from later",
+        "bptt",
+        "what comes back from the next step is missing",
+        through_time(arrive="    arriving = (d_output[:, t], torch.zeros_like(dc))"),
+    ),
+    Mutant(
+        "c alone from later",
+        "bptt",
+        "what comes back through h is missing",
+        through_time(arrive="    arriving = (d_output[:, t], dc)"),
+    ),
+    Mutant(
+        "h alone from later",
+        "bptt",
+        "what comes back through c is missing",
+        through_time(arrive="    arriving = (d_output[:, t] + dh, 0 * dc)"),
+    ),
+    Mutant(
+        "only the last output",
+        "bptt",
+        "only the last output sends",
+        through_time(
+            start="dh, dc = d_output[:, -1], torch.zeros_like(state[1])",
+            arrive="    arriving = (dh, dc)",
+        ),
+    ),
+    Mutant(
+        "the last share alone",
+        "bptt",
+        "the shares add up",
+        through_time(add="    sums = w"),
+    ),
+    Mutant(
+        "a mean over the steps",
+        "bptt",
+        "they add up",
+        through_time(end="return d_x, (dh, dc), tuple(s / T for s in sums)"),
+    ),
+    Mutant(
+        "the state after the step",
+        "bptt",
+        "it is the one after it",
+        through_time(
+            back="    dx, (dh, dc), w = step_back(x[:, t], kept[t + 1], weights, arriving)"
+        ),
+    ),
+    Mutant(
+        "forwards",
+        "bptt",
+        "from the first to the last",
+        through_time(**{"for": "for t in range(T):"}),
+    ),
+    Mutant(
+        "d_x from the end",
+        "bptt",
+        "in reversed order",
+        through_time(
+            xs="dxs = []",
+            put="    dxs.append(dx)",
+            end="return torch.stack(dxs, 1), (dh, dc), tuple(sums)",
+        ),
+    ),
     # ---------------------------------------------------------------- ByteLM
-    Mutant("plain tensors", "ByteLM", "wrap it in nn.Parameter", model(param="self.b = b")),
-    Mutant("nn.LSTM inside", "ByteLM", "see the table of names", """
+    Mutant(
+        "plain tensors", "ByteLM", "wrap it in nn.Parameter", model(param="self.b = b")
+    ),
+    Mutant(
+        "nn.LSTM inside",
+        "ByteLM",
+        "see the table of names",
+        """
 class ByteLM(nn.Module):
     def __init__(self, vocab_size, input_size, hidden_size):
         super().__init__()
@@ -420,56 +654,157 @@ class ByteLM(nn.Module):
 
     def forward(self, ids):
         return self.read(ids)[0]
-"""),
-    Mutant("all biases at 0", "ByteLM", "the forget gate's bias begins at 1", model(one="")),
-    Mutant("the input gate at 1", "ByteLM", "rows H to 2H", model(one="b[:hidden_size] = 1")),
-    Mutant("normal weights", "ByteLM", "too wide", model(W_x="self.W_x = nn.Parameter(torch.randn(4 * hidden_size, input_size))")),
-    Mutant("weights from 0 to 1", "ByteLM", "torch.rand gives 0 to 1", model(W_h="self.W_h = nn.Parameter(torch.rand(4 * hidden_size, hidden_size) * k)")),
-    Mutant("weights all 0", "ByteLM", "draw them at random", model(W_h="self.W_h = nn.Parameter(torch.zeros(4 * hidden_size, hidden_size))")),
-    Mutant("square roots of 4H", "ByteLM", "too narrow", model(k="k = 1 / math.sqrt(4 * hidden_size)")),
-    Mutant("W_x the other way round", "ByteLM", "has the shape (3, 20)", model(W_x="self.W_x = nn.Parameter((2 * torch.rand(input_size, 4 * hidden_size) - 1) * k)")),
-    Mutant("no bias in the head", "ByteLM", "lm_head has a bias", model(head="self.lm_head = nn.Linear(hidden_size, vocab_size, bias=False)")),
-    Mutant("softmax", "ByteLM", "softmax is applied", model(end="return self.lm_head(out).softmax(-1), state")),
-    Mutant("the last position alone", "ByteLM", "the last position alone", model(end="return self.lm_head(out[:, -1]), state")),
-    Mutant("the given state is ignored", "ByteLM", "the state that is given is not used", model(**{"if": "if True:"})),
-    Mutant("logits alone", "ByteLM", "expected a pair", model(end="return self.lm_head(out)")),
-    Mutant("the first state comes back", "ByteLM", "return the one after the last id", model(run="out, _ = run_lstm(x, state, (self.W_x, self.W_h, self.b))")),
-    Mutant("detached", "ByteLM", "nothing reaches", model(x="x = self.tok_emb(ids).detach()")),
+""",
+    ),
+    Mutant(
+        "all biases at 0", "ByteLM", "the forget gate's bias begins at 1", model(one="")
+    ),
+    Mutant(
+        "the input gate at 1",
+        "ByteLM",
+        "rows H to 2H",
+        model(one="b[:hidden_size] = 1"),
+    ),
+    Mutant(
+        "normal weights",
+        "ByteLM",
+        "too wide",
+        model(W_x="self.W_x = nn.Parameter(torch.randn(4 * hidden_size, input_size))"),
+    ),
+    Mutant(
+        "weights from 0 to 1",
+        "ByteLM",
+        "torch.rand gives 0 to 1",
+        model(
+            W_h="self.W_h = nn.Parameter(torch.rand(4 * hidden_size, hidden_size) * k)"
+        ),
+    ),
+    Mutant(
+        "weights all 0",
+        "ByteLM",
+        "draw them at random",
+        model(W_h="self.W_h = nn.Parameter(torch.zeros(4 * hidden_size, hidden_size))"),
+    ),
+    Mutant(
+        "square roots of 4H",
+        "ByteLM",
+        "too narrow",
+        model(k="k = 1 / math.sqrt(4 * hidden_size)"),
+    ),
+    Mutant(
+        "W_x the other way round",
+        "ByteLM",
+        "has the shape (3, 20)",
+        model(
+            W_x="self.W_x = nn.Parameter((2 * torch.rand(input_size, 4 * hidden_size) - 1) * k)"
+        ),
+    ),
+    Mutant(
+        "no bias in the head",
+        "ByteLM",
+        "lm_head has a bias",
+        model(head="self.lm_head = nn.Linear(hidden_size, vocab_size, bias=False)"),
+    ),
+    Mutant(
+        "softmax",
+        "ByteLM",
+        "softmax is applied",
+        model(end="return self.lm_head(out).softmax(-1), state"),
+    ),
+    Mutant(
+        "the last position alone",
+        "ByteLM",
+        "the last position alone",
+        model(end="return self.lm_head(out[:, -1]), state"),
+    ),
+    Mutant(
+        "the given state is ignored",
+        "ByteLM",
+        "the state that is given is not used",
+        model(**{"if": "if True:"}),
+    ),
+    Mutant(
+        "logits alone",
+        "ByteLM",
+        "expected a pair",
+        model(end="return self.lm_head(out)"),
+    ),
+    Mutant(
+        "the first state comes back",
+        "ByteLM",
+        "return the one after the last id",
+        model(run="out, _ = run_lstm(x, state, (self.W_x, self.W_h, self.b))"),
+    ),
+    Mutant(
+        "detached",
+        "ByteLM",
+        "nothing reaches",
+        model(x="x = self.tok_emb(ids).detach()"),
+    ),
     # ------------------------------------------------------------------- cut
-    Mutant("targets are inputs", "cut", "are the inputs themselves", """
+    Mutant(
+        "targets are inputs",
+        "cut",
+        "are the inputs themselves",
+        """
 def cut(ids, n_streams, length):
     n = (len(ids) - 1) // n_streams
     a = ids[: n * n_streams].view(n_streams, n)
     return [(p, p) for p in a.split(length, 1)]
-"""),
-    Mutant("rows jump", "cut", "neighbours in time lie in different rows", """
+""",
+    ),
+    Mutant(
+        "rows jump",
+        "cut",
+        "neighbours in time lie in different rows",
+        """
 def cut(ids, n_streams, length):
     n = (len(ids) - 1) // n_streams
     a = ids[: n * n_streams].view(n, n_streams).T
     b = ids[1 : n * n_streams + 1].view(n, n_streams).T
     return list(zip(a.split(length, 1), b.split(length, 1)))
-"""),
-    Mutant("the last piece is dropped", "cut", "the last piece is missing", """
+""",
+    ),
+    Mutant(
+        "the last piece is dropped",
+        "cut",
+        "the last piece is missing",
+        """
 def cut(ids, n_streams, length):
     n = (len(ids) - 1) // n_streams
     a = ids[: n * n_streams].view(n_streams, n)
     b = ids[1 : n * n_streams + 1].view(n_streams, n)
     return [(a[:, s : s + length], b[:, s : s + length]) for s in range(0, n - length + 1, length)]
-"""),
-    Mutant("a stream's last target is lost", "cut", "one step too short", """
+""",
+    ),
+    Mutant(
+        "a stream's last target is lost",
+        "cut",
+        "one step too short",
+        """
 def cut(ids, n_streams, length):
     n = len(ids) // n_streams
     n = (len(ids) - 1) // n_streams
     a = ids[: n * n_streams].view(n_streams, n)
     return list(zip(a[:, :-1].split(length, 1), a[:, 1:].split(length, 1)))
-"""),
-    Mutant("targets roll round", "cut", "last id is wrong", """
+""",
+    ),
+    Mutant(
+        "targets roll round",
+        "cut",
+        "last id is wrong",
+        """
 def cut(ids, n_streams, length):
     n = (len(ids) - 1) // n_streams
     a = ids[: n * n_streams].view(n_streams, n)
     return [(p, p.roll(-1, 1)) for p in a.split(length, 1)]
-"""),
-    Mutant("pieces first, then rows", "cut", "row r goes on in row r", """
+""",
+    ),
+    Mutant(
+        "pieces first, then rows",
+        "cut",
+        "row r goes on in row r",
+        """
 def cut(ids, n_streams, length):
     n = (len(ids) - 1) // n_streams
     out = []
@@ -479,68 +814,218 @@ def cut(ids, n_streams, length):
         b = ids[s * n_streams + 1 : s * n_streams + n_streams * steps + 1]
         out.append((a.view(n_streams, steps), b.view(n_streams, steps)))
     return out
-"""),
-    Mutant("two further on", "cut", "two places further on", """
+""",
+    ),
+    Mutant(
+        "two further on",
+        "cut",
+        "two places further on",
+        """
 def cut(ids, n_streams, length):
     n = (len(ids) - 1) // n_streams
     a = ids[: n * n_streams].view(n_streams, n)
     b = torch.cat([ids[2:], ids[-1:]])[: n * n_streams].view(n_streams, n)
     return list(zip(a.split(length, 1), b.split(length, 1)))
-"""),
+""",
+    ),
     # ----------------------------------------------------------------- train
     Mutant("no detach", "train", "drags the history", loop(cut="")),
-    Mutant("retain_graph", "train", "only its numbers go on: detach", loop(cut="", back="    loss.backward(retain_graph=True)")),
-    Mutant("always from an empty state", "train", "read from an empty state", loop(read="    logits, state = model.read(inputs)")),
+    Mutant(
+        "retain_graph",
+        "train",
+        "only its numbers go on: detach",
+        loop(cut="", back="    loss.backward(retain_graph=True)"),
+    ),
+    Mutant(
+        "always from an empty state",
+        "train",
+        "read from an empty state",
+        loop(read="    logits, state = model.read(inputs)"),
+    ),
     Mutant("no zero_grad", "train", "zero_grad", loop(zero="")),
     Mutant("no clipping", "train", "not clipped", loop(clip="")),
-    Mutant("clipping before backward", "train", "not clipped", loop(clip="", zero="    opt.zero_grad()\n        nn.utils.clip_grad_norm_(model.parameters(), 1.0)".replace("        nn", "        nn"))),
-    Mutant("nats", "train", "these are nats", loop(note="    bits.append(loss.item())")),
-    Mutant("plain gradient descent", "train", "SGD", loop(make="opt = torch.optim.SGD(model.parameters(), lr)")),
+    Mutant(
+        "clipping before backward",
+        "train",
+        "not clipped",
+        loop(
+            clip="",
+            zero="    opt.zero_grad()\n        nn.utils.clip_grad_norm_(model.parameters(), 1.0)",
+        ),
+    ),
+    Mutant(
+        "nats", "train", "these are nats", loop(note="    bits.append(loss.item())")
+    ),
+    Mutant(
+        "plain gradient descent",
+        "train",
+        "SGD",
+        loop(make="opt = torch.optim.SGD(model.parameters(), lr)"),
+    ),
     Mutant("no step", "train", "is step called", loop(step="")),
-    Mutant("return in the loop", "train", "`return` inside of the", loop(end="    return bits")),
-    Mutant("a new optimiser each time", "train", "make it once", loop(make="", zero="    opt = torch.optim.Adam(model.parameters(), lr)\n        opt.zero_grad()")),
-    Mutant("AdamW", "train", "AdamW", loop(make="opt = torch.optim.AdamW(model.parameters(), lr)")),
-    Mutant("classes on the wrong axis", "train", "flatten batch and time", loop(loss="    loss = nn.functional.cross_entropy(logits, targets)")),
-    Mutant("the pair is detached", "train", "detach each of its tensors", loop(cut="    state = state.detach()")),
+    Mutant(
+        "return in the loop",
+        "train",
+        "`return` inside of the",
+        loop(end="    return bits"),
+    ),
+    Mutant(
+        "a new optimiser each time",
+        "train",
+        "make it once",
+        loop(
+            make="",
+            zero="    opt = torch.optim.Adam(model.parameters(), lr)\n        opt.zero_grad()",
+        ),
+    ),
+    Mutant(
+        "AdamW",
+        "train",
+        "AdamW",
+        loop(make="opt = torch.optim.AdamW(model.parameters(), lr)"),
+    ),
+    Mutant(
+        "classes on the wrong axis",
+        "train",
+        "flatten batch and time",
+        loop(loss="    loss = nn.functional.cross_entropy(logits, targets)"),
+    ),
+    Mutant(
+        "the pair is detached",
+        "train",
+        "detach each of its tensors",
+        loop(cut="    state = state.detach()"),
+    ),
     # ---------------------------------------------------------------- sample
-    Mutant("the state is dropped", "sample", "the state is not carried", write(read="    logits, _ = model.read(ids)")),
-    Mutant("the prompt comes back", "sample", "the prompt is not part", write(end="return prompt + bytes(out)")),
+    Mutant(
+        "the state is dropped",
+        "sample",
+        "the state is not carried",
+        write(read="    logits, _ = model.read(ids)"),
+    ),
+    Mutant(
+        "the prompt comes back",
+        "sample",
+        "the prompt is not part",
+        write(end="return prompt + bytes(out)"),
+    ),
     Mutant("a list", "sample", "becomes bytes by bytes", write(end="return out")),
-    Mutant("all is read again", "sample", "each byte is read once", write(read="    logits, _ = model.read(ids)", next="    ids = torch.cat([ids, torch.tensor([[byte]])], 1)")),
-    Mutant("the first position", "sample", "not read to its end", write(last="    z = logits[0, 0]")),
-    Mutant("no temperature", "sample", "the temperature has no effect", write(p="        p = torch.softmax(z, 0)")),
-    Mutant("temperature upside down", "sample", "upside down", write(p="        p = torch.softmax(z * temperature, 0)")),
-    Mutant("temperature on the probabilities", "sample", "the temperature has no effect", write(p="        p = torch.softmax(z, 0) / temperature")),
-    Mutant("always the likeliest", "sample", "the likeliest byte is taken", write(draw="        byte = int(p.argmax())")),
-    Mutant("chance from elsewhere", "sample", "the generator that is given", write(draw="        byte = int(torch.multinomial(p, 1))")),
-    Mutant("divided by 0", "sample", "temperature 0", write(**{"if": "    if temperature < 0:"})),
+    Mutant(
+        "all is read again",
+        "sample",
+        "each byte is read once",
+        write(
+            read="    logits, _ = model.read(ids)",
+            next="    ids = torch.cat([ids, torch.tensor([[byte]])], 1)",
+        ),
+    ),
+    Mutant(
+        "the first position",
+        "sample",
+        "not read to its end",
+        write(last="    z = logits[0, 0]"),
+    ),
+    Mutant(
+        "no temperature",
+        "sample",
+        "the temperature has no effect",
+        write(p="        p = torch.softmax(z, 0)"),
+    ),
+    Mutant(
+        "temperature upside down",
+        "sample",
+        "upside down",
+        write(p="        p = torch.softmax(z * temperature, 0)"),
+    ),
+    Mutant(
+        "temperature on the probabilities",
+        "sample",
+        "the temperature has no effect",
+        write(p="        p = torch.softmax(z, 0) / temperature"),
+    ),
+    Mutant(
+        "always the likeliest",
+        "sample",
+        "the likeliest byte is taken",
+        write(draw="        byte = int(p.argmax())"),
+    ),
+    Mutant(
+        "chance from elsewhere",
+        "sample",
+        "the generator that is given",
+        write(draw="        byte = int(torch.multinomial(p, 1))"),
+    ),
+    Mutant(
+        "divided by 0",
+        "sample",
+        "temperature 0",
+        write(**{"if": "    if temperature < 0:"}),
+    ),
     Mutant("what was drawn is not read", "sample", "must be read next", write(next="")),
     # --------------------------------------------------------------- figures
-    Mutant("nats for the n-grams", "figures", "divide by ln 2", """
+    Mutant(
+        "nats for the n-grams",
+        "figures",
+        "divide by ln 2",
+        """
 import copy
 figures = copy.deepcopy(figures)
 for order in (1, 3, 5):
     figures["bits"][f"{order}-gram"] *= 0.6931
-"""),
-    Mutant("swapped rows", "figures", "the two are swapped", """
+""",
+    ),
+    Mutant(
+        "swapped rows",
+        "figures",
+        "the two are swapped",
+        """
 figures = {"bits": dict(figures["bits"]), "reach": figures["reach"]}
 b = figures["bits"]
 b["LSTM"], b["LSTM emptied"] = b["LSTM"], b["LSTM"] - 0.2
-"""),
-    Mutant("measured on the training text", "figures", "on the training text", """
+""",
+    ),
+    Mutant(
+        "measured on the training text",
+        "figures",
+        "on the training text",
+        """
 figures = {"bits": {**figures["bits"], "LSTM": 2.1}, "reach": figures["reach"]}
-"""),
-    Mutant("a wrong step_back", "figures", "a step_back that was not right", """
+""",
+    ),
+    Mutant(
+        "a wrong bptt",
+        "figures",
+        "a bptt that was not right",
+        """
 figures = {"bits": figures["bits"], "reach": {k: {s: v * 1.5 for s, v in r.items()} for k, r in figures["reach"].items()}}
-"""),
-    Mutant("an empty table", "figures", "must hold numbers for", 'figures = {"bits": {}, "reach": {}}'),
-]  # fmt: skip
+""",
+    ),
+    Mutant(
+        "an empty table",
+        "figures",
+        "must hold numbers for",
+        'figures = {"bits": {}, "reach": {}}',
+    ),
+]
 
 EQUIVALENTS = [
     Equivalent("the longhand", "lstm_step", step()),
-    Equivalent("einsum", "lstm_step", step(z='z = torch.einsum("bd,zd->bz", x, W_x) + torch.einsum("bh,zh->bz", h, W_h) + b')),
-    Equivalent("one product of both", "lstm_step", step(z="z = torch.cat([x, h], 1) @ torch.cat([W_x, W_h], 1).T + b")),
-    Equivalent("linear, slices and a list", "lstm_step", """
+    Equivalent(
+        "einsum",
+        "lstm_step",
+        step(
+            z='z = torch.einsum("bd,zd->bz", x, W_x) + torch.einsum("bh,zh->bz", h, W_h) + b'
+        ),
+    ),
+    Equivalent(
+        "one product of both",
+        "lstm_step",
+        step(z="z = torch.cat([x, h], 1) @ torch.cat([W_x, W_h], 1).T + b"),
+    ),
+    Equivalent(
+        "linear, slices and a list",
+        "lstm_step",
+        """
 def lstm_step(x, state, weights):
     h, c = state
     n = h.shape[-1]
@@ -548,13 +1033,21 @@ def lstm_step(x, state, weights):
     gate = lambda k: 1 / (1 + torch.exp(-z[:, k * n : (k + 1) * n]))
     c = gate(1) * c + gate(0) * torch.tanh(z[:, 2 * n : 3 * n])
     return [gate(3) * torch.tanh(c), c]
-"""),
-    Equivalent("where for both", "run_lstm", run(
-        "h, c = lstm_step(x[:, t], state, weights)\n"
-        "state = torch.where(real, h, state[0]), torch.where(real, c, state[1])\n"
-        "out.append(torch.where(real, h, torch.zeros_like(h)))"
-    )),
-    Equivalent("each row alone", "run_lstm", """
+""",
+    ),
+    Equivalent(
+        "where for both",
+        "run_lstm",
+        run(
+            "h, c = lstm_step(x[:, t], state, weights)\n"
+            "state = torch.where(real, h, state[0]), torch.where(real, c, state[1])\n"
+            "out.append(torch.where(real, h, torch.zeros_like(h)))"
+        ),
+    ),
+    Equivalent(
+        "each row alone",
+        "run_lstm",
+        """
 def run_lstm(x, state, weights, lengths=None):
     B, T, _ = x.shape
     output = torch.zeros(B, T, state[0].shape[1], dtype=x.dtype)
@@ -567,12 +1060,20 @@ def run_lstm(x, state, weights, lengths=None):
         hs.append(h)
         cs.append(c)
     return output, (torch.cat(hs), torch.cat(cs))
-"""),
-    Equivalent("a mask that multiplies", "run_lstm", run(
-        "m = real.to(x.dtype)\nh, c = lstm_step(x[:, t], state, weights)\n"
-        "state = [m * h + (1 - m) * state[0], m * c + (1 - m) * state[1]]\nout.append(m * h)"
-    )),
-    Equivalent("gather at the end", "run_lstm", """
+""",
+    ),
+    Equivalent(
+        "a mask that multiplies",
+        "run_lstm",
+        run(
+            "m = real.to(x.dtype)\nh, c = lstm_step(x[:, t], state, weights)\n"
+            "state = [m * h + (1 - m) * state[0], m * c + (1 - m) * state[1]]\nout.append(m * h)"
+        ),
+    ),
+    Equivalent(
+        "gather at the end",
+        "run_lstm",
+        """
 def run_lstm(x, state, weights, lengths=None):
     B, T, _ = x.shape
     lengths = torch.full((B,), T) if lengths is None else lengths
@@ -585,17 +1086,25 @@ def run_lstm(x, state, weights, lengths=None):
     row = torch.arange(B)
     last = hs[row, lengths - 1], cs[row, lengths - 1]
     return hs * (torch.arange(T) < lengths[:, None])[..., None], last
-"""),
+""",
+    ),
     Equivalent("the longhand", "step_back", back()),
-    Equivalent("four products", "step_back", back(
-        dz="dz = torch.stack([di, df, dg, do], 1).flatten(1)",
-        wx='d_W_x = torch.einsum("bz,bd->zd", dz, x)',
-        wh='d_W_h = torch.einsum("bz,bh->zh", dz, h)',
-        x="n = h.shape[1]; d_x = sum(d @ W_x[k * n : k * n + n] for k, d in enumerate((di, df, dg, do)))",
-        b="d_b = torch.ones(len(x), dtype=x.dtype) @ dz",
-        end="return [d_x, [d_h, d_c], [d_W_x, d_W_h, d_b]]",
-    )),
-    Equivalent("NumPy", "step_back", """
+    Equivalent(
+        "four products",
+        "step_back",
+        back(
+            dz="dz = torch.stack([di, df, dg, do], 1).flatten(1)",
+            wx='d_W_x = torch.einsum("bz,bd->zd", dz, x)',
+            wh='d_W_h = torch.einsum("bz,bh->zh", dz, h)',
+            x="n = h.shape[1]; d_x = sum(d @ W_x[k * n : k * n + n] for k, d in enumerate((di, df, dg, do)))",
+            b="d_b = torch.ones(len(x), dtype=x.dtype) @ dz",
+            end="return [d_x, [d_h, d_c], [d_W_x, d_W_h, d_b]]",
+        ),
+    ),
+    Equivalent(
+        "NumPy",
+        "step_back",
+        """
 import numpy as np
 def step_back(x, state, weights, d_state):
     x, h, c = x.numpy(), state[0].numpy(), state[1].numpy()
@@ -609,15 +1118,23 @@ def step_back(x, state, weights, d_state):
         d * np.tanh(zg) * s(zi) * s(-zi), d * c * s(zf) * s(-zf),
         d * s(zi) / np.cosh(zg) ** 2, dh * np.tanh(new) * s(zo) * s(-zo)], axis=1)
     return dz @ W_x, (dz @ W_h, d * s(zf)), (dz.T @ x, dz.T @ h, dz.sum(axis=0))
-"""),
+""",
+    ),
     Equivalent("the longhand", "bptt", through_time()),
-    Equivalent("shares in lists", "bptt", through_time(
-        xs="dxs, ws = [], []",
-        put="    dxs.insert(0, dx)",
-        add="    ws.append(w)",
-        end="return torch.stack(dxs, dim=1), (dh, dc), [sum(part) for part in zip(*ws)]",
-    )),
-    Equivalent("recursion", "bptt", """
+    Equivalent(
+        "shares in lists",
+        "bptt",
+        through_time(
+            xs="dxs, ws = [], []",
+            put="    dxs.insert(0, dx)",
+            add="    ws.append(w)",
+            end="return torch.stack(dxs, dim=1), (dh, dc), [sum(part) for part in zip(*ws)]",
+        ),
+    ),
+    Equivalent(
+        "recursion",
+        "bptt",
+        """
 def bptt(x, state, weights, d_output):
     if x.shape[1] == 0:
         zero = torch.zeros_like(state[0])
@@ -626,21 +1143,33 @@ def bptt(x, state, weights, d_output):
     rest, (dh, dc), later = bptt(x[:, 1:], after, weights, d_output[:, 1:])
     dx, d_state, now = step_back(x[:, 0], state, weights, (dh + d_output[:, 0], dc))
     return torch.cat([dx[:, None], rest], 1), d_state, tuple(a + b for a, b in zip(later, now))
-"""),
+""",
+    ),
     Equivalent("the longhand", "ByteLM", model()),
-    Equivalent("its own loop", "ByteLM", model(
-        run="hs = []\n        for t in range(ids.shape[1]):\n            state = lstm_step(x[:, t], state, (self.W_x, self.W_h, self.b))\n            hs.append(state[0])",
-        end="return torch.stack([self.lm_head(h) for h in hs], 1), state",
-    )),
-    Equivalent("init functions, other order", "ByteLM", model(
-        emb="self.lm_head = nn.Linear(hidden_size, vocab_size)",
-        head="self.tok_emb = nn.Embedding(vocab_size, input_size)",
-        W_x="self.W_x = nn.Parameter(torch.empty(4 * hidden_size, input_size)); nn.init.uniform_(self.W_x, -k, k)",
-        W_h="self.W_h = nn.Parameter(torch.empty(4 * hidden_size, hidden_size)); nn.init.uniform_(self.W_h, -k, k)",
-        b="b = torch.cat([torch.zeros(hidden_size), torch.ones(hidden_size), torch.zeros(2 * hidden_size)])",
-        one="",
-    )),
-    Equivalent("slices", "cut", """
+    Equivalent(
+        "its own loop",
+        "ByteLM",
+        model(
+            run="hs = []\n        for t in range(ids.shape[1]):\n            state = lstm_step(x[:, t], state, (self.W_x, self.W_h, self.b))\n            hs.append(state[0])",
+            end="return torch.stack([self.lm_head(h) for h in hs], 1), state",
+        ),
+    ),
+    Equivalent(
+        "init functions, other order",
+        "ByteLM",
+        model(
+            emb="self.lm_head = nn.Linear(hidden_size, vocab_size)",
+            head="self.tok_emb = nn.Embedding(vocab_size, input_size)",
+            W_x="self.W_x = nn.Parameter(torch.empty(4 * hidden_size, input_size)); nn.init.uniform_(self.W_x, -k, k)",
+            W_h="self.W_h = nn.Parameter(torch.empty(4 * hidden_size, hidden_size)); nn.init.uniform_(self.W_h, -k, k)",
+            b="b = torch.cat([torch.zeros(hidden_size), torch.ones(hidden_size), torch.zeros(2 * hidden_size)])",
+            one="",
+        ),
+    ),
+    Equivalent(
+        "slices",
+        "cut",
+        """
 def cut(ids, n_streams, length):
     n = (len(ids) - 1) // n_streams
     rows = torch.stack([ids[r * n : r * n + n + 1] for r in range(n_streams)])
@@ -649,36 +1178,60 @@ def cut(ids, n_streams, length):
         e = min(s + length, n)
         out.append([rows[:, s:e], rows[:, s + 1 : e + 1]])
     return out
-"""),
-    Equivalent("unfold", "cut", """
+""",
+    ),
+    Equivalent(
+        "unfold",
+        "cut",
+        """
 def cut(ids, n_streams, length):
     n = (len(ids) - 1) // n_streams
     rows = ids[: n * n_streams + 1].unfold(0, n + 1, n)
     return [(p, q) for p, q in zip(rows[:, :-1].split(length, 1), rows[:, 1:].split(length, 1))]
-"""),
-    Equivalent("chunks of places", "cut", """
+""",
+    ),
+    Equivalent(
+        "chunks of places",
+        "cut",
+        """
 def cut(ids, n_streams, length):
     n = (len(ids) - 1) // n_streams
     places = torch.arange(n_streams)[:, None] * n + torch.arange(n)
     return [(ids[p], ids[p + 1]) for p in torch.split(places, length, dim=1)]
-"""),
+""",
+    ),
     Equivalent("the longhand", "train", loop()),
-    Equivalent("gather instead of cross_entropy", "train", loop(
-        loss="    loss = -logits.log_softmax(-1).gather(2, targets[:, :, None]).mean()",
-        note="    bits += [float(loss.detach()) / math.log(2)]",
-    )),
-    Equivalent("detach before, lmcore's Adam, clipping by hand", "train", loop(
-        make="from lmcore.optim import Adam; opt = Adam(model.parameters(), lr=lr)",
-        read="    state = None if state is None else [s.detach() for s in state]\n        logits, state = model.read(inputs, state)",
-        cut="",
-        clip="    norm = sum((p.grad**2).sum() for p in model.parameters()).sqrt()\n        for p in model.parameters():\n            p.grad /= max(norm, torch.ones(()))",
-        loss="    loss = nn.functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1)) / math.log(2) * math.log(2)",
-    )),
-    Equivalent("bits from log2", "train", loop(
-        note="    bits.append(math.log2(math.exp(loss.item())))",
-    )),
+    Equivalent(
+        "gather instead of cross_entropy",
+        "train",
+        loop(
+            loss="    loss = -logits.log_softmax(-1).gather(2, targets[:, :, None]).mean()",
+            note="    bits += [float(loss.detach()) / math.log(2)]",
+        ),
+    ),
+    Equivalent(
+        "detach before, lmcore's Adam, clipping by hand",
+        "train",
+        loop(
+            make="from lmcore.optim import Adam; opt = Adam(model.parameters(), lr=lr)",
+            read="    state = None if state is None else [s.detach() for s in state]\n        logits, state = model.read(inputs, state)",
+            cut="",
+            clip="    norm = sum((p.grad**2).sum() for p in model.parameters()).sqrt()\n        for p in model.parameters():\n            p.grad /= max(norm, torch.ones(()))",
+            loss="    loss = nn.functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1)) / math.log(2) * math.log(2)",
+        ),
+    ),
+    Equivalent(
+        "bits from log2",
+        "train",
+        loop(
+            note="    bits.append(math.log2(math.exp(loss.item())))",
+        ),
+    ),
     Equivalent("the longhand", "sample", write()),
-    Equivalent("the prompt byte by byte", "sample", """
+    Equivalent(
+        "the prompt byte by byte",
+        "sample",
+        """
 def sample(model, prompt, n, temperature, generator):
     state, out = None, bytearray()
     for byte in prompt:
@@ -692,22 +1245,43 @@ def sample(model, prompt, n, temperature, generator):
         out.append(byte)
         logits, state = model.read(torch.tensor([[byte]]), state)
     return bytes(out)
-"""),
-    Equivalent("the inverse of the distribution function", "sample", write(
-        draw="        byte = int((p.cumsum(0) < torch.rand(1, generator=generator)).sum().clamp(max=255))",
-        end="return bytes(bytearray(out))",
-    )),
-    Equivalent("Gumbel noise", "sample", write(
-        p="        u = torch.rand(256, generator=generator).clamp(1e-9, 1 - 1e-7)",
-        draw="        byte = int((z / temperature - torch.log(-torch.log(u))).argmax())",
-    )),
-    Equivalent("more digits", "figures", """
+""",
+    ),
+    Equivalent(
+        "the inverse of the distribution function",
+        "sample",
+        write(
+            draw="        byte = int((p.cumsum(0) < torch.rand(1, generator=generator)).sum().clamp(max=255))",
+            end="return bytes(bytearray(out))",
+        ),
+    ),
+    Equivalent(
+        "Gumbel noise",
+        "sample",
+        write(
+            p="        u = torch.rand(256, generator=generator).clamp(1e-9, 1 - 1e-7)",
+            draw="        byte = int((z / temperature - torch.log(-torch.log(u))).argmax())",
+        ),
+    ),
+    Equivalent(
+        "more digits",
+        "figures",
+        """
 figures = {"bits": {k: v + 0.004 for k, v in figures["bits"].items()}, "reach": figures["reach"]}
-"""),
-    Equivalent("another model's start", "figures", """
+""",
+    ),
+    Equivalent(
+        "another model's start",
+        "figures",
+        """
 figures = {"bits": {**figures["bits"], "LSTM": figures["bits"]["LSTM"] + 0.04, "LSTM emptied": 3.31}, "reach": figures["reach"]}
-"""),
-    Equivalent("dicts in another order", "figures", """
+""",
+    ),
+    Equivalent(
+        "dicts in another order",
+        "figures",
+        """
 figures = {"reach": dict(reversed(figures["reach"].items())), "bits": dict(reversed(figures["bits"].items()))}
-"""),
-]  # fmt: skip
+""",
+    ),
+]
