@@ -185,6 +185,7 @@ ATTENTION_ERRORS = {
     "the end",
     "values to unpack": "there may be any axes in front, or none: count axes from the "
     "end",
+    "without overflow": "the number for masked scores must exist in float32, too",
     "The shape of the mask": "the mask broadcasts to the scores; indexing with it does "
     "not, masked_fill and torch.where do",
 }
@@ -225,6 +226,11 @@ def check_attention(student: Student) -> None:
             torch.arange(5) < lengths,
         ),
         ("row 1 of the mask is empty", draw(3, 4), draw(4, 4), draw(4, 4), holes),
+        (
+            "float32, row 1 of the mask is empty",
+            *(draw(n, 4).float() for n in (3, 4, 4)),
+            holes,
+        ),
     ]
     for words, q, k, v, mask in cases:
         v = 10 * k if v is None else v
@@ -620,8 +626,8 @@ def _wrong_multi_heads(args: tuple) -> dict[str, Any]:
         "the matrices are stored (outputs, inputs), as in nn.Linear: x @ W.T": wrong(
             x, memory, turned, *rest
         ),
-        "only one of the four matrices, or some, are transposed as nn.Linear stores "
-        "them": lambda got: any(
+        "some of the four matrices are transposed, and some are not: all are stored as "
+        "nn.Linear stores them": lambda got: any(
             same(
                 got,
                 true_multi_head(
@@ -694,7 +700,7 @@ def check_multi_head(student: Student) -> None:
     past = torch.arange(4)[:, None] >= torch.arange(4)
     real = (torch.arange(7) < torch.tensor([7, 4, 2])[:, None])[:, None, None]
     cases = [
-        ("self-attention, one head", x, x, attn, 1, None, None),
+        ("self-attention", x, x, attn, 1, None, None),
         ("self-attention, no mask", x, x, attn, 3, None, None),
         ("self-attention, causal mask", x, x, attn, 3, past, None),
         ("cross-attention, no mask", y, memory, more, 2, None, None),
@@ -776,9 +782,14 @@ def _build(names: dict[str, Any], kind: str, args: Sequence, weights: dict) -> A
 def probe_block(
     names: dict[str, Any], args: list, weights: dict[str, Tensor], inputs: list
 ) -> Any:
-    """What ``forward`` gives; the names of parameters if they were changed."""
+    """What ``forward`` gives, and what backward does after it."""
     block = _build(names, "Block", args, weights)
-    return "changed" if block is None else block(*inputs)
+    if block is None:
+        return "changed"
+    x, *rest = inputs
+    leaf = x.clone().requires_grad_()
+    given = leaf * 1
+    return _forward_and_back(block, leaf, given, rest)
 
 
 def probe_decoder(
@@ -786,7 +797,21 @@ def probe_decoder(
 ) -> Any:
     """Likewise."""
     model = _build(names, "Decoder", args, weights)
-    return "changed" if model is None else model(ids)
+    return "changed" if model is None else _forward_and_back(model, None, ids, [])
+
+
+def _forward_and_back(model: Any, leaf: Any, given: Tensor, rest: list) -> Any:
+    """The output, whether the input stayed, and what no gradient reached."""
+    before = given.detach().clone()
+    output = model(given, *rest)
+    if not isinstance(output, Tensor):
+        return {"output": output, "kept": True, "cut": []}
+    kept = torch.equal(given.detach(), before)
+    if output.requires_grad:
+        output.square().sum().backward()
+    leaves = dict(model.named_parameters()) | ({} if leaf is None else {"x": leaf})
+    cut = [name for name, value in leaves.items() if value.grad is None]
+    return {"output": output, "kept": kept, "cut": cut}
 
 
 def _plain_names(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -941,14 +966,50 @@ def check_block(student: Student) -> None:
         _fill(block, draw)
         x = 2 * draw(2, 5, 8)
         weights = _plain_names(block.state_dict())
-        got = student.probe(probe_block, [8, 2, 12], weights, [x, mask, positions])
-        student.called = f"Block(8, 2, 12), x of shape (2, 5, 8), {words}"
-        _demand_names(student, got)
+        inputs = [x, mask, positions]
+        words = f"Block(8, 2, 12), x of shape (2, 5, 8), {words}"
+        got = _probe_module(student, words, probe_block, [8, 2, 12], weights, inputs)
         rotation = None if positions is None else _rotation(4, 5)
         with torch.no_grad():
             expected = block(x, mask=mask, rotation=rotation)
             causes = _wrong_blocks(block, x, mask, rotation)
-            _hold(student, got, expected, causes=causes)
+            _hold(student, got["output"], expected, causes=causes)
+        _demand_gradients(student, got)
+
+
+MODULE_ERRORS = {
+    "inplace operation": "x += ... changes a tensor that the way back still needs; "
+    "x = x + ... makes a new one",
+    "must match the size": "is the mask for T positions, and are there T of them?",
+    "'function' object": "a function is handed on where its result is needed",
+    "'tuple' object": "attention gives two tensors, multi_head one",
+}
+
+
+def _probe_module(student: Student, words: str, probe: Callable, *args: Any) -> Any:
+    """What a module did; where it raises, what that often comes from."""
+    try:
+        got = student.probe(probe, *args)
+    except NotWritten:
+        raise
+    except CheckFailed as failure:
+        _explain(failure, MODULE_ERRORS)
+    student.called = words
+    _demand_names(student, got)
+    return got
+
+
+def _demand_gradients(student: Student, got: dict[str, Any]) -> None:
+    """After the values: the input stayed, and a gradient reaches everything."""
+    student.demand(
+        got["kept"],
+        "the input was changed in place: x = x + ... instead of x += ...",
+    )
+    student.demand(
+        not got["cut"],
+        f"the values are right, and no gradient reaches {', '.join(got['cut'][:3])}: "
+        "detach, .data and no_grad cut the way back",
+    )
 
 
 def _demand_names(student: Student, got: Any) -> None:
@@ -980,20 +1041,21 @@ def check_decoder(student: Student) -> None:
     generator = torch.Generator().manual_seed(student.torch_seed)
     for causal, rotary in ((True, True), (True, False), (False, True), (False, False)):
         model = _course_decoder(draw)
-        ids = torch.randint(7, (2, 5), generator=generator)
+        B, T = {True: (2, 5), False: (3, 4)}[rotary]
+        ids = torch.randint(7, (B, T), generator=generator)
         weights = _plain_names(model.state_dict())
         args = [7, 8, 2, 2, 12, causal, rotary]
-        got = student.probe(probe_decoder, args, weights, ids)
-        student.called = f"Decoder(7, 8, 2, 2, 12, causal={causal}, rotary={rotary})"
-        student.called += ", ids of shape (2, 5)"
-        _demand_names(student, got)
+        words = f"Decoder(7, 8, 2, 2, 12, causal={causal}, rotary={rotary})"
+        words += f", ids of shape {(B, T)}"
+        got = _probe_module(student, words, probe_decoder, args, weights, ids)
         with torch.no_grad():
             _hold(
                 student,
-                got,
+                got["output"],
                 true_logits(model, ids, causal, rotary),
                 causes=_wrong_logits(model, ids, causal, rotary),
             )
+        _demand_gradients(student, got)
 
 
 def _course_decoder(draw: Callable[..., Tensor]) -> GPT:
@@ -1092,8 +1154,8 @@ class Mixer:
         A: (T, T), who hears whom.
         table: What a token says, (V, V).
         noise: How far two runs may lie apart, as on a GPU.
-        mean: Weight of a mean over the whole sequence.
-        shape: Refuse ids of any other length; None to take all.
+        mean: Weight of a mean over the whole sequence, in the scores of token 0 alone,
+            which are so low that it never becomes the most probable one.
     """
 
     def __init__(
@@ -1105,7 +1167,9 @@ class Mixer:
     def __call__(self, ids: Tensor) -> Tensor:
         """(B, T) to (B, T, V)."""
         n, says = ids.shape[1], self.table[ids]
-        logits = self.A[:n, :n] @ says + self.mean * says.mean(1, keepdim=True)
+        logits = self.A[:n, :n] @ says
+        if self.mean:
+            logits[..., 0] = self.mean * says[..., 0].mean(1, keepdim=True) - 60
         moved = torch.rand(logits.shape, dtype=f64, generator=self.generator) - 0.5
         return logits + self.noise * moved
 
@@ -1138,7 +1202,7 @@ BROKEN = {
     "token, too, and compare the row before it",
     "a model in which each position sees the one 7 places ahead": "the leak may be "
     "anywhere: compare all earlier rows, not only the neighbour",
-    "a model that hears a faint mean of the whole text": "the change is small, about a "
+    "a model in which one improbable token's score hears the whole text": "the change is small, about a "
     "hundredth; is the tolerance too large, or is only the most probable token "
     "compared?",
     "a Transformer without a mask": "",
@@ -1178,7 +1242,7 @@ def suspects(seed: int) -> dict[str, Callable[[Tensor], Tensor]]:
         Mixer(past + _one(0, last), table),
         Mixer(past + _one(last - 1, last), table),
         Mixer(past + 0.5 * ahead, table),
-        Mixer(past, table, mean=0.05),
+        Mixer(past, table, mean=0.1),
         transformers[1],
     ]
     return dict(zip([*SOUND, *BROKEN], made, strict=True))

@@ -35,18 +35,7 @@ def multi_head(x, memory, attn, n_heads, mask=None, positions=None):
     return merge_heads(attention(q, k, v, mask)[0]) @ attn["out_proj"].T
 """
 INIT = """
-class Block(nn.Module):
-    def __init__(self, d_model, n_heads, d_ff):
-        super().__init__()
-        self.n_heads = n_heads
-        square, wide = (d_model, d_model), (d_ff, d_model)
-        self.attn_norm = nn.RMSNorm(d_model, eps=1e-5)
-        self.attn = matrices(
-            q_proj=square, k_proj=square, v_proj=square, out_proj=square
-        )
-        self.ff_norm = nn.RMSNorm(d_model, eps=1e-5)
-        self.ff = matrices(gate_proj=wide, in_proj=wide, out_proj=(d_model, d_ff))
-
+class Block(BlockParameters):
     def attend(self, h, mask, positions):
         return multi_head(h, h, self.attn, self.n_heads, mask, positions)
 
@@ -55,18 +44,7 @@ class Block(nn.Module):
         return (gate * (h @ self.ff["in_proj"].T)) @ self.ff["out_proj"].T
 """
 DECODER = """
-class Decoder(nn.Module):
-    def __init__(
-        self, vocab_size, d_model, n_layers, n_heads, d_ff, causal=True, rotary=True
-    ):
-        super().__init__()
-        self.causal, self.rotary = causal, rotary
-        self.tok_emb = nn.Embedding(vocab_size, d_model)
-        nn.init.normal_(self.tok_emb.weight, std=0.05)
-        self.blocks = nn.ModuleList(
-            Block(d_model, n_heads, d_ff) for _ in range(n_layers)
-        )
-        self.final_norm = nn.RMSNorm(d_model, eps=1e-5)
+class Decoder(DecoderParameters):
 """
 
 
@@ -283,7 +261,7 @@ MUTANTS = [
             """e = scores.exp()
     if mask is not None:
         e = e * mask
-    w = e / e.sum(-1, keepdim=True).clamp(min=1e-300)""",
+    w = e / e.sum(-1, keepdim=True).clamp(min=1e-30)""",
         ),
     ),
     Mutant(
@@ -317,6 +295,12 @@ MUTANTS = [
         task="attention",
         says="there may be any axes in front",
         code=in_attention("q @ k.transpose(1, 2) / q.shape[-1] ** 0.5", GOOD_WEIGHTS),
+    ),
+    Mutant(
+        "a number that float32 does not have",
+        task="attention",
+        says="must exist in float32",
+        code=in_attention(GOOD_SCORES, GOOD_WEIGHTS.replace("-1e30", "-1e300")),
     ),
     Mutant(
         "always four axes",
@@ -595,7 +579,7 @@ def split_heads(x, n_heads):
     Mutant(
         "no transpose of the last matrix",
         task="multi_head",
-        says="only one of the four matrices",
+        says="some of the four matrices are transposed",
         code=SPLIT + MERGE + HEADS.replace('"out_proj"].T', '"out_proj"]'),
     ),
     Mutant(
@@ -781,15 +765,82 @@ def multi_head(x, memory, attn, n_heads, mask=None, positions=None):
 """),
     ),
     Mutant(
-        "a name is changed",
+        "a norm of one's own",
         task="Block",
         says="leave __init__ as it is",
+        code="""
+class Block(BlockParameters):
+    def __init__(self, d_model, n_heads, d_ff):
+        super().__init__(d_model, n_heads, d_ff)
+        self.attn_norm = nn.LayerNorm(d_model)
+
+    def forward(self, x, mask=None, positions=None):
+        return x
+""",
+    ),
+    Mutant(
+        "attention without a gradient",
+        task="Block",
+        says="no gradient reaches",
         code=in_block("""
-        x = x + self.attend(self.norm1(x), mask, positions)
+        with torch.no_grad():
+            h = self.attend(self.attn_norm(x), mask, positions)
+        x = x + h
         return x + self.feed(self.ff_norm(x))
-""").replace("attn_norm", "norm1"),
+"""),
+    ),
+    Mutant(
+        "the sum in place",
+        task="Block",
+        says="x = x + ...",
+        code=in_block("""
+        x += self.attend(self.attn_norm(x), mask, positions)
+        x += self.feed(self.ff_norm(x))
+        return x
+"""),
+    ),
+    Mutant(
+        "nothing comes back",
+        task="Block",
+        says="is there a `return`?",
+        code=in_block("""
+        x = x + self.attend(self.attn_norm(x), mask, positions)
+        x = x + self.feed(self.ff_norm(x))
+"""),
     ),
     # ----------------------------------------------------------------- decoder
+    Mutant(
+        "no gradient",
+        task="Decoder",
+        says="no gradient reaches",
+        code=in_decoder("""
+        n = ids.shape[1]
+        x = self.tok_emb(ids)
+        for block in self.blocks:
+            x = block(
+                x,
+                causal_mask(n) if self.causal else None,
+                torch.arange(n) if self.rotary else None,
+            )
+        return self.final_norm(x).detach() @ self.tok_emb.weight.T
+"""),
+    ),
+    Mutant(
+        "log probabilities",
+        task="Decoder",
+        says="softmax",
+        code=in_decoder("""
+        n = ids.shape[1]
+        x = self.tok_emb(ids)
+        for block in self.blocks:
+            x = block(
+                x,
+                causal_mask(n) if self.causal else None,
+                torch.arange(n) if self.rotary else None,
+            )
+        return F.log_softmax(self.final_norm(x) @ self.tok_emb.weight.T, dim=-1)
+"""),
+    ),
     Mutant(
         "hidden states",
         task="Decoder",
@@ -1080,7 +1131,7 @@ def attention(q, k, v, mask=None):
     scores = torch.matmul(q / math.sqrt(k.shape[-1]), k.mT)
     if mask is not None:
         scores = scores.masked_fill(mask.logical_not(), -math.inf)
-    top = scores.amax(-1, keepdim=True).clamp(min=-1e300)
+    top = scores.amax(-1, keepdim=True).clamp(min=-1e30)
     e = torch.exp(scores - top)
     total = e.sum(-1, keepdim=True)
     w = e / torch.where(total == 0, 1.0, total)

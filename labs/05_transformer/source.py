@@ -267,7 +267,7 @@ check(multi_head)
 #
 # The parameters are given, with the matrices stored as in task 4; `self.attn` is what
 # your `multi_head` takes. `self.attn_norm` and `self.ff_norm` are functions of x. `F.silu`
-# exists. Write `forward`.
+# exists. `Block` inherits the parameters, so write `forward` alone.
 
 
 # %%
@@ -280,9 +280,8 @@ def matrices(**shapes):
     return nn.ParameterDict(made)
 
 
-# %% task="Block"
-class Block(nn.Module):
-    """Self-attention and a feed-forward network, pre-norm, without biases."""
+class BlockParameters(nn.Module):
+    """All that a block learns."""
 
     def __init__(self, d_model, n_heads, d_ff):
         super().__init__()
@@ -294,6 +293,11 @@ class Block(nn.Module):
         )
         self.ff_norm = nn.RMSNorm(d_model, eps=1e-5)
         self.ff = matrices(gate_proj=wide, in_proj=wide, out_proj=(d_model, d_ff))
+
+
+# %% task="Block"
+class Block(BlockParameters):
+    """Self-attention and a feed-forward network, pre-norm, without biases."""
 
     def forward(self, x, mask=None, positions=None):
         """(B, T, D) to (B, T, D); mask and positions as for multi_head."""
@@ -318,19 +322,12 @@ check(Block)
 # - If `self.rotary`, each block gets the positions $0 \dots T-1$, else None.
 
 
-# %% task="Decoder"
-class Decoder(nn.Module):
-    """A language model: ids to scores for the next token at each position."""
+# %%
+class DecoderParameters(nn.Module):
+    """All that a decoder learns, and its two switches."""
 
     def __init__(
-        self,
-        vocab_size,
-        d_model,
-        n_layers,
-        n_heads,
-        d_ff,
-        causal=True,
-        rotary=True,
+        self, vocab_size, d_model, n_layers, n_heads, d_ff, causal=True, rotary=True
     ):
         super().__init__()
         self.causal, self.rotary = causal, rotary
@@ -340,6 +337,11 @@ class Decoder(nn.Module):
             Block(d_model, n_heads, d_ff) for _ in range(n_layers)
         )
         self.final_norm = nn.RMSNorm(d_model, eps=1e-5)
+
+
+# %% task="Decoder"
+class Decoder(DecoderParameters):
+    """A language model: ids to scores for the next token at each position."""
 
     def forward(self, ids):
         """ids (B, T) to logits (B, T, V)."""
