@@ -150,13 +150,32 @@ def probe_layer(
         alpha: Its scale.
         x: Input.
     """
+    seen: dict[str, Any] = {}
+    try:
+        _measure_layer(seen, names, weights, rank, alpha, x)
+    except NotImplementedError:
+        raise
+    except Exception as error:
+        seen["error"] = describe_error(error, names)
+    return seen
+
+
+def _measure_layer(
+    seen: dict[str, Any],
+    names: Names,
+    weights: dict[str, torch.Tensor | None],
+    rank: int,
+    alpha: float,
+    x: torch.Tensor,
+) -> None:
+    """Put into ``seen`` whatever can be seen of the layer."""
     linear = _linear(weights["weight"], weights["bias"])
     layer = names["LoRALinear"](linear, rank, alpha)
-    seen: dict[str, Any] = {"is_module": isinstance(layer, nn.Module)}
+    seen["is_module"] = isinstance(layer, nn.Module)
     for name in ("linear", "lora_a", "lora_b"):
         seen[name] = hasattr(layer, name)
     if not all(seen.values()):
-        return seen
+        return
     parameters = dict(layer.named_parameters())
     seen["parameters"] = {n: tuple(p.shape) for n, p in parameters.items()}
     seen["trained"] = [n for n, p in parameters.items() if p.requires_grad]
@@ -165,7 +184,7 @@ def probe_layer(
     wanted = {"lora_a": weights["a"], "lora_b": weights["b"]}
     for name, value in wanted.items():
         if tuple(getattr(layer, name).shape) != tuple(value.shape):
-            return seen
+            return
     seen["start"] = layer(x).detach().clone()
     for name, value in wanted.items():
         getattr(layer, name).data.copy_(value)
@@ -185,7 +204,6 @@ def probe_layer(
         }
     seen["kept_by_merge"] = torch.equal(layer.linear.weight, weights["weight"])
     seen["after"] = layer(x).detach().clone()
-    return seen
 
 
 def _linear(weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Linear:
@@ -238,9 +256,25 @@ def check_lora_linear(student: Student) -> None:
             f"LoRALinear(nn.Linear({d_in}, {d_out}{bias}), rank={rank}, alpha={alpha})"
         )
         student.called = call
+        if "error" in seen:
+            _explain_error(student, seen["error"])
         _hold_start(student, seen, weights, x, alpha / rank, call)
         _hold_answer(student, seen, weights, x, alpha / rank, call)
         _hold_merge(student, seen, weights, x, alpha / rank, call)
+
+
+def _explain_error(student: Student, error: dict[str, str]) -> None:
+    """Fail with the student's exception, and what it may come from."""
+    where = f", in the line `{error['line']}`" if error["line"] else ""
+    text = f"raised {error['error']}: {error['message']}{where}"
+    if "shapes cannot be multiplied" in text or "must match the size" in text:
+        text += (
+            "\nLikely cause: a transpose is missing, or two factors are exchanged: x is "
+            "(..., D_in), A is (rank, D_in), B is (D_out, rank)"
+        )
+    elif "before Module.__init__()" in text:
+        text += "\nLikely cause: `super().__init__()` must come first"
+    student.fail(text)
 
 
 def _hold_start(
@@ -542,9 +576,7 @@ def check_inject_lora(student: Student) -> None:
         call = f"inject_lora(model, {targets}, {rank}, {alpha}) on {about[kind]}"
         student.called = call
         if "error" in got:
-            error = got["error"]
-            where = f", in the line `{error['line']}`" if error["line"] else ""
-            student.fail(f"raised {error['error']}: {error['message']}{where}")
+            _explain_error(student, got["error"])
         _hold_layers(student, got["layers"], true["layers"])
         student.demand(
             got["ranks"] == [rank], f"LoRALinear was made with rank {got['ranks'][0]}"

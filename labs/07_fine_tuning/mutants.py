@@ -150,9 +150,9 @@ MEASURED = """
 measured = {
     "bag of words": 0.6125,
     "head": 0.7600,
-    "LoRA": 0.7450,
+    "LoRA": 0.7700,
     "head - bag of words": (0.0925, 0.2050),
-    "LoRA - head": (-0.0575, 0.0250),
+    "LoRA - head": (-0.0300, 0.0500),
     "numbers trained": 25346,
 }
 """
@@ -357,7 +357,7 @@ def pool(h, mask, kind="mean"):
     Mutant(
         "without transposing",
         task="LoRALinear",
-        says="in the line `",
+        says="a transpose is missing",
         code=layer("(x @ self.lora_a.T)", "(x @ self.lora_a)"),
     ),
     Mutant(
@@ -369,7 +369,7 @@ def pool(h, mask, kind="mean"):
     Mutant(
         "super().__init__() is gone",
         task="LoRALinear",
-        says="__init__",
+        says="must come first",
         code=layer("        super().__init__()\n", ""),
     ),
     Mutant(
@@ -604,7 +604,7 @@ def inject_lora(model, targets, rank, alpha):
     Mutant(
         "compares with the epoch before",
         task="fit",
-        says="compare with the lowest loss so far",
+        says="with the lowest loss so far",
         code=fit("loss < lowest", "epoch == 0 or loss < losses[-2]"),
     ),
     Mutant(
@@ -892,7 +892,7 @@ def error_rates(texts, targets, predictions, groups):
         "no number of 400 sentences",
         task="measured",
         says="keep four digits",
-        code=figures("0.7450", "0.7437"),
+        code=figures("0.7700", "0.7712"),
     ),
     Mutant(
         "another student's sentences",
@@ -912,7 +912,7 @@ def error_rates(texts, targets, predictions, groups):
         "it did not train",
         task="measured",
         says="did it train at all",
-        code=figures("0.7450", "0.5050"),
+        code=figures("0.7700", "0.5050"),
     ),
     Mutant(
         "the interval of B minus A",
@@ -924,7 +924,7 @@ def error_rates(texts, targets, predictions, groups):
         "the interval of an accuracy",
         task="measured",
         says="does not hold the difference",
-        code=figures("(-0.0575, 0.0250)", "(0.7025, 0.7875)"),
+        code=figures("(-0.0300, 0.0500)", "(0.7300, 0.8100)"),
     ),
     Mutant(
         "all six blocks",
@@ -936,7 +936,7 @@ def error_rates(texts, targets, predictions, groups):
         "a line is missing",
         task="measured",
         says="the key 'LoRA - head' is missing",
-        code=figures('    "LoRA - head": (-0.0575, 0.0250),\n', ""),
+        code=figures('    "LoRA - head": (-0.0300, 0.0500),\n', ""),
     ),
 ]
 

@@ -487,7 +487,7 @@ print(f"{n_trained:,} numbers are trained; the encoder has {n_all:,}")
 
 # %% tags=["experiment"]
 trained = [p for p in model.parameters() if p.requires_grad]
-optimizer = torch.optim.AdamW(trained, lr=2e-3, weight_decay=0.01)
+optimizer = torch.optim.AdamW(trained, lr=1e-3, weight_decay=0.01)
 loss_of = nn.CrossEntropyLoss()
 lengths = [len(one) for one in states["train"]]
 history = {"training": [], "validation": []}
@@ -521,7 +521,7 @@ def evaluate():
 
 
 # %% tags=["experiment"]
-history["validation"] = fit(model, train_epoch, evaluate, max_epochs=4, patience=1)
+history["validation"] = fit(model, train_epoch, evaluate, max_epochs=4, patience=2)
 said["LoRA"] = logits_of("test").argmax(dim=1).numpy()
 
 # %% [markdown]
@@ -565,9 +565,9 @@ print(f'    "numbers trained": {n_trained},')
 measured = {
     "bag of words": 0.6125,
     "head": 0.7600,
-    "LoRA": 0.7450,
+    "LoRA": 0.7700,
     "head - bag of words": (0.0925, 0.2050),
-    "LoRA - head": (-0.0575, 0.0250),
+    "LoRA - head": (-0.0300, 0.0500),
     "numbers trained": 25346,
 }
 ### END SOLUTION
@@ -618,12 +618,10 @@ for name, labels in said.items():
 sure = logits_of("validation").softmax(dim=1)[:, 1].numpy()  # of "positive"
 wrong = np.flatnonzero((sure > 0.5) != truth["validation"])
 for i in wrong[np.argsort(-abs(sure[wrong] - 0.5))][:20]:
-    name = films.validation.names[truth["validation"][i]]
-    print(
-        f"{name}, {1 - sure[i] if name == 'positive' else sure[i]:.2f} sure of the",
-        end=" ",
-    )
-    print(f"other: {films.validation.texts[i]}")
+    label = truth["validation"][i]
+    is_so, called = films.validation.names[label], films.validation.names[1 - label]
+    print(f"{is_so}, called {called} ({max(sure[i], 1 - sure[i]):.2f}): ", end="")
+    print(films.validation.texts[i])
 
 # %% [markdown]
 # **Count them.** Five suspicions to begin with. Change them, and add your own.
@@ -646,8 +644,14 @@ def holds(*wanted):
     return lambda text: any(word in wanted for word in words_of(text))
 
 
+def negates(text):
+    """Whether a text has a word such as "not" or "doesn't"."""
+    some = holds("not", "no", "never", "nothing", "without", "hardly")
+    return some(text) or any(word.endswith("n't") for word in words_of(text))
+
+
 groups = {
-    "negation": holds("not", "no", "never", "nothing", "n't", "without", "hardly"),
+    "negation": negates,
     "contrast": holds("but", "although", "though", "yet", "while", "despite"),
     "under 12 words": lambda text: len(words_of(text)) < 12,
     "over 24 words": lambda text: len(words_of(text)) > 24,
@@ -682,11 +686,11 @@ for model_name in ("bag of words", "LoRA"):
 # %% [markdown] written="analysis"
 # ### BEGIN SOLUTION
 # The head is ahead of counted words by 0.15, with an interval from 0.09 to 0.21: 0 lies
-# far outside, so that is more than luck. LoRA is behind the head by 0.015, and the
-# interval from -0.06 to 0.03 holds 0: these 400 sentences cannot tell the two apart. The
+# far outside, so that is more than luck. LoRA is ahead of the head by 0.01, and the
+# interval from -0.03 to 0.05 holds 0: these 400 sentences cannot tell the two apart. The
 # interval leaves out which 500 sentences were drawn to learn from, and the seed of head
-# and batches. In the course's figures LoRA is behind with 256 labels and ahead by 0.05
-# and more from 1,024 on. So 500 lie about where the curves cross.
+# and batches. In the course's figures LoRA is behind with 256 labels, and ahead by 0.05
+# with 1,024. So 500 lie about where the curves cross.
 #
 # Cause 1: kind words in an unkind sentence. "A tedious parable about honesty and good
 # sportsmanship" is called positive: honesty, good and sportsmanship are three words, and
@@ -694,10 +698,10 @@ for model_name in ("bag of words", "LoRA"):
 # more than compensated for by its wryly subversive tone": snags and stumblings mislead,
 # "more than compensated for" decides.
 #
-# Both need room, so I expected long sentences to be worse. Over 24 words: 38 of 104 wrong,
-# 0.37, against 0.22 of the others. That bears it out. My first suspicion was negation, and
-# the count speaks against it: 13 of 61, 0.21, against 0.26. Words such as "but": 28 of 86,
-# 0.33, against 0.24, which is open with so few.
+# Both need room, so I expected more errors in long sentences. Over 24 words: 33 of 104 wrong,
+# 0.32, against 0.20 of the others. That bears it out. My first suspicion was negation, and
+# the count speaks against it: 19 of 100, 0.19, against 0.24. Words such as "but": 23 of 86,
+# 0.27, against 0.22, which is open with so few.
 # ### END SOLUTION
 
 # %% [markdown]
