@@ -110,6 +110,10 @@ def check_pool(student: Student) -> None:
                 "the mean goes over the tokens (axis 1), not over the D numbers of each": (
                     lambda got, s=(n, length): tuple(got.shape) == s
                 ),
+                "each row has a number of its own to divide by: give the numbers a last "
+                "axis of size 1 (keepdim=True), or (B, D) / (B,) pairs them wrongly": (
+                    lambda got, n=n, w=width: tuple(got.shape) == (n, n) != (n, w)
+                ),
                 "this is the largest, not the mean": h.masked_fill(
                     ~mask[..., None], -torch.inf
                 ).amax(1),
@@ -185,7 +189,10 @@ def _measure_layer(
     for name, value in wanted.items():
         if tuple(getattr(layer, name).shape) != tuple(value.shape):
             return
-    seen["start"] = layer(x).detach().clone()
+    start = layer(x)
+    seen["start"] = start.detach().clone() if torch.is_tensor(start) else start
+    if not torch.is_tensor(start):
+        return
     for name, value in wanted.items():
         getattr(layer, name).data.copy_(value)
     answer = layer(x)
@@ -518,10 +525,10 @@ def probe_inject(
 
 
 def _corrected(kind: str, model: nn.Module, layers: dict[str, Any]) -> torch.Tensor:
-    """The model's answer with every B set to the same numbers."""
+    """The model's answer with every A and B set to numbers other than zero."""
     for layer in layers.values():
-        layer.lora_a.data.fill_(0.1)
-        layer.lora_b.data.fill_(0.1)
+        for part in (layer.lora_a, layer.lora_b):
+            part.data.copy_(torch.linspace(-1, 2, part.numel()).view_as(part).sin())
     return _answer(kind, model)
 
 
@@ -589,16 +596,20 @@ def check_inject_lora(student: Student) -> None:
         _hold_trained(student, got["trained"], true["trained"])
         student.called = f"{call}, the model's answer right after it"
         student.expect(got["after"], got["before"], rtol=1e-4, atol=1e-5)
-        student.called = f"{call}, the model's answer with all A and B set to 0.1"
+        student.called = f"{call}, the model's answer with A and B set"
         student.expect(
             got["corrected"],
             true["corrected"],
             rtol=1e-3,
             atol=1e-4,
             causes={
+                "the new layers are not used: on the model itself, setattr with a dotted "
+                "name makes something new; set the own name on the parent": got[
+                    "before"
+                ],
                 "rank and alpha are handed on wrongly: LoRALinear(linear, rank, alpha)": (
                     lambda got: True
-                )
+                ),
             },
         )
         student.called = call
@@ -631,7 +642,7 @@ def _hold_layers(student: Student, got: list[str], wanted: list[str]) -> None:
         student.fail(
             "no map was replaced\nLikely cause: a local variable has a new value, but "
             "not the parent's attribute (setattr), or the whole name is compared "
-            "instead of what stands behind its last dot"
+            "instead of what stands behind its last dot; or a copy of the model is changed"
         )
     if missing:
         top = "." not in missing[0]
@@ -1070,8 +1081,8 @@ def _has_not(text: str) -> bool:
     return "not" in text.split()
 
 
-def _is_short(text: str) -> int:
-    return int(len(text.split()) < 4)  # 1 and 0 do as well as True and False
+def _is_short(text: str) -> bool:
+    return len(text.split()) < 4
 
 
 def _is_any(text: str) -> bool:

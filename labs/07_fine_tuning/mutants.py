@@ -229,6 +229,12 @@ def pool(h, mask, kind="mean"):
 """,
     ),
     Mutant(
+        "an axis is missing below",
+        task="pool",
+        says="keepdim=True",
+        code=pooling("(h * mask[..., None]).sum(1) / mask.sum(1)"),
+    ),
+    Mutant(
         "the first text",
         task="pool",
         says="this is the first text",
@@ -320,6 +326,12 @@ def pool(h, mask, kind="mean"):
             "nn.Parameter(torch.randn(rank, linear.in_features) * 0.1)",
             ("torch.randn(rank, linear.in_features, requires_grad=True)"),
         ),
+    ),
+    Mutant(
+        "forward returns nothing",
+        task="LoRALinear",
+        says="is there a `return`?",
+        code=layer("        return self.linear(x)", "        self.linear(x)"),
     ),
     Mutant(
         "the correction alone",
@@ -526,6 +538,30 @@ def inject_lora(model, targets, rank, alpha):
         task="inject_lora",
         says="no map was replaced",
         code=inject("model.named_modules()", "model.named_children()"),
+    ),
+    Mutant(
+        "dotted names on the model itself",
+        task="inject_lora",
+        says="set the own name on the parent",
+        code="""
+def inject_lora(model, targets, rank, alpha):
+    model.requires_grad_(False)
+    model.head.requires_grad_(True)
+    for name, module in list(model.named_modules()):
+        if name.split(".")[-1] in targets and isinstance(module, nn.Linear):
+            model._modules[name] = LoRALinear(module, rank, alpha)
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+""",
+    ),
+    Mutant(
+        "a copy of the model",
+        task="inject_lora",
+        says="a copy of the model is changed",
+        code=inject(
+            "    for p in model.parameters():",
+            "    import copy\n    model = copy.deepcopy(model)\n"
+            "    for p in model.parameters():",
+        ),
     ),
     Mutant(
         "a fresh map inside",

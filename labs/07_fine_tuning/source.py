@@ -69,7 +69,7 @@ def pool(h, mask, kind="mean"):
     h: float tensor (B, T, D); stays as it was
     mask: bool tensor (B, T), True at real tokens; each text has at least one
     kind: "mean" or "first"
-    returns: float tensor (B, D)
+    returns: float tensor (B, D), of the dtype of h
     """
     ### BEGIN SOLUTION
     if kind == "first":
@@ -526,14 +526,15 @@ said["LoRA"] = logits_of("test").argmax(dim=1).numpy()
 
 # %% [markdown]
 # The training loss is the mean over an epoch's batches, the validation loss is measured
-# after it. Where the two part company, the model learns its 500 sentences by heart.
+# after it. Where the first falls and the second rises, the model learns its 500 sentences
+# by heart. Did your run get there? And which epoch's weights does the model hold now?
 
 # %% tags=["experiment"]
 import matplotlib.pyplot as plt
 
 from lmcore.plotting import new_plot
 
-figure, axes = new_plot("It learns by heart", "epoch", "loss (nats)")
+figure, axes = new_plot("Still learning, or by heart?", "epoch", "loss (nats)")
 for name, losses in history.items():
     axes.plot(range(1, len(losses) + 1), losses, marker="o", label=name)
 axes.set_xticks(range(1, len(history["training"]) + 1))
