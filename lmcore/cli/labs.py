@@ -175,15 +175,22 @@ def grade(
 def release(
     names: Names = None,
     out: Annotated[Path, typer.Option(help="Where to write.")] = Path("release"),
+    nbgrader: Annotated[
+        bool,
+        typer.Option(
+            "--nbgrader", help="Write OUT/source for nbgrader instead: the SOLUTIONS."
+        ),
+    ] = False,
     root: Root = None,
 ) -> None:
     """Write the folder and the zip to hand out, without any line of a solution."""
     from lmcore.course.labs.build import LabError
-    from lmcore.course.labs.release import release_lab
+    from lmcore.course.labs.release import nbgrader_source, release_lab
 
     for lab in _find(root, names):
         try:
-            typer.echo(str(release_lab(lab, out)))
+            write = nbgrader_source if nbgrader else release_lab
+            typer.echo(str(write(lab, out)))
         except LabError as error:
             typer.echo(str(error), err=True)
             raise typer.Exit(1) from None

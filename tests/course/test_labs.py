@@ -268,6 +268,21 @@ def test_a_release_holds_what_a_student_needs_and_no_solution(lab, tmp_path):
     ]
 
 
+def test_what_nbgrader_gets_has_the_solutions_and_keeps_a_configuration(lab, tmp_path):
+    root = str(lab.folder.parents[1])
+    arguments = ["labs", "release", "90", "--nbgrader", "--out", str(tmp_path)]
+    for text in ("c = get_config()", "# mine"):
+        answer = CliRunner().invoke(app, [*arguments, "--root", root])
+        assert answer.exit_code == 0, answer.output
+        config = tmp_path / "nbgrader_config.py"
+        assert text in config.read_text(encoding="utf-8")
+        config.write_text("# mine", encoding="utf-8")
+    made = nbformat.read(tmp_path / "source" / "90_small" / "lab.ipynb", as_version=4)
+    assert made == solved_notebook(lab)
+    checks = (tmp_path / "source" / "90_small" / "checks.py").read_text("utf-8")
+    assert checks == (lab.folder / "checks.py").read_text("utf-8")
+
+
 def test_a_release_with_a_solution_in_it_is_refused(lab, tmp_path):
     checks = lab.folder / "checks.py"
     text = checks.read_text(encoding="utf-8")

@@ -22,16 +22,11 @@ from pathlib import Path
 
 import nbformat
 
-from lmcore.course.labs.build import solved_notebook, student_notebook
+from lmcore.course.labs.build import student_notebook
 from lmcore.course.labs.definition import Lab, find_labs
+from lmcore.course.labs.release import nbgrader_source
 from lmcore.course.notebooks import find_root
 
-CONFIG = """
-c = get_config()
-c.CourseDirectory.course_id = "course"
-c.ExecutePreprocessor.timeout = 120
-c.ClearSolutions.enforce_metadata = True
-"""
 DEFAULT = ("01",)  # one lab proves the way; name others to try them too
 
 
@@ -82,12 +77,8 @@ def install(root: Path) -> Path:
 
 def try_lab(lab: Lab, python: Path, folder: Path) -> list[str]:
     """Put one lab through nbgrader; returns what is not as it should be."""
-    source = folder / "source" / lab.name
-    source.mkdir(parents=True)
-    (folder / "nbgrader_config.py").write_text(CONFIG, encoding="utf-8")
-    shutil.copy(lab.folder / "checks.py", source)
-    solved = nbformat.writes(solved_notebook(lab))
-    (source / "lab.ipynb").write_text(solved, encoding="utf-8")
+    source = nbgrader_source(lab, folder)
+    solved = (source / "lab.ipynb").read_text(encoding="utf-8")
     run(python, folder, "generate_assignment", lab.name)
     problems = []
     released = folder / "release" / lab.name

@@ -9,6 +9,7 @@ from lmcore.course.labs.build import (
     LabError,
     find_leaks,
     notebook_texts,
+    solved_notebook,
     student_notebook,
 )
 from lmcore.course.labs.definition import Lab
@@ -23,6 +24,13 @@ top to bottom. `check(...)` tells you at once whether an answer is right, and
 It needs the course's package: `pip install "lmcore[course]"`, or the course's own
 environment. `checks.py` has to lie beside the notebook; leave it as it is. The grader
 uses its own copy, and other inputs.
+"""
+
+
+NBGRADER = """c = get_config()
+c.CourseDirectory.course_id = "course"
+c.ExecutePreprocessor.timeout = 120
+c.ClearSolutions.enforce_metadata = True
 """
 
 
@@ -48,6 +56,22 @@ def release_lab(lab: Lab, out: Path) -> Path:
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, text)
     return path
+
+
+def nbgrader_source(lab: Lab, course: Path) -> Path:
+    """Write ``course/source/NAME/`` for nbgrader; returns the folder.
+
+    It holds the solved notebook, from which ``nbgrader generate_assignment`` makes the
+    students', and ``checks.py``. A configuration is written if there is none.
+    """
+    folder = course / "source" / lab.name
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / "lab.ipynb", nbformat.writes(solved_notebook(lab)) + "\n")
+    checks = (lab.folder / "checks.py").read_text(encoding="utf-8")
+    write_atomically(folder / "checks.py", checks)
+    if not (course / "nbgrader_config.py").exists():
+        write_atomically(course / "nbgrader_config.py", NBGRADER)
+    return folder
 
 
 def release_files(lab: Lab) -> dict[str, str]:
