@@ -328,6 +328,9 @@ def wrong_runs(
         "two things are wanted: output, (h, c)": lambda got: (
             not isinstance(got, list | tuple) or len(got) != 2
         ),
+        "output is one tensor: put the steps together with torch.stack": lambda got: (
+            isinstance(got[0], list | tuple)
+        ),
         "the steps start from zeros; they should start from the state that is given": (
             true_run(x, (zeros, zeros), weights, lengths)
         ),
@@ -410,7 +413,7 @@ def wrong_runs(
 def check_run_lstm(student: Student) -> None:
     """Without padding, then with it."""
     normal = draws(student)
-    slips = SHAPES | {
+    slips = {
         "'NoneType'": "lengths is None where nothing is padded: then every step is real",
         "NoneType": "lengths is None where nothing is padded: then every step is real",
         "at non-singleton dimension": "lengths has the shape (B,); to go with (B, H) it "
@@ -418,7 +421,7 @@ def check_run_lstm(student: Student) -> None:
         "out of bounds": "x is (B, T, D), so the steps are x[:, t], and T is x.shape[1]",
         "ambiguous": "t < lengths is a vector with one answer for each row, not one for "
         "all: choose row by row with torch.where",
-    }
+    } | SHAPES
     cases: list[tuple[int, int, list[int] | None, bool]] = [
         (1, 2, None, False),
         (2, 4, None, True),
@@ -491,6 +494,7 @@ def by_hand(student: Student, words: str, *args: Any) -> dict[str, Any]:
     """The task's gradients by name, after a look at their bundles."""
     slips = SHAPES | {
         "does not require grad": "this task is done by hand; autograd is switched off",
+        "NoneType": "what comes from later is zeros, not None, at the last step",
         "does not have a grad_fn": "this task is done by hand; autograd is switched off",
         "shapes cannot be multiplied": "a transpose is missing or stands at the wrong "
         "factor. d_z is (B, 4H), and d_W_x needs (4H, D), d_x needs (B, D)",
@@ -554,6 +558,9 @@ def hold_gradients(
 ) -> None:
     """Compare one gradient after the other."""
     words = student.called
+    h, c = expected["d_h"], expected["d_c"]
+    if same(got["d_h"], c) and same(got["d_c"], h) and not same(h, c):
+        student.fail("d_h and d_c are in the wrong order: (d_h, d_c)")
     for name in order:
         student.called = f"{words}, {name}"
         student.expect(
@@ -673,7 +680,11 @@ def wrong_back(
             )
         }
         if name == "d_c":
+            bare = (*weights[:2], torch.zeros_like(weights[2]))
             known = {
+                "the gates are computed without the bias b": (
+                    true_back(x, state, bare, d_state)["d_c"]
+                ),
                 "what comes to c' by way of h' is missing in δ": no_shown["d_c"],
                 "what arrives at c' from later steps is missing in δ": no_later["d_c"],
                 "on its way from h' to c' the gradient passes tanh: the slope of tanh "
@@ -693,7 +704,6 @@ def wrong_back(
                 "this is δ, the gradient of c'; the old c is kept by the forget gate, "
                 "so one factor is missing": delta,
                 "the old c is multiplied by f, not by i": delta * i,
-                "d_h and d_c are in the wrong order": expected["d_h"],
             }
         elif name == "d_b":
             known |= {
@@ -765,30 +775,11 @@ def wrong_back(
 def check_step_back(student: Student) -> None:
     """Against autograd, in float64."""
     normal = draws(student)
-    one = torch.ones(1, 1, dtype=f64)
-    clear = clear_weights(0.0, 100.0, 0.0, 100.0)
-    cases = [
-        (
-            "task 1's example, 1 arrives at c'",
-            one,
-            (0.3 * one, 0.5 * one),
-            clear,
-            (0 * one, one),
-        ),
-        (
-            "task 1's example, 1 arrives at h'",
-            one,
-            (0.3 * one, 0.5 * one),
-            clear,
-            (one, 0 * one),
-        ),
-    ]
     for B, D, H in ((1, 2, 1), (1, 2, 3), (3, 4, 2)):
-        words = f"B = {B}, D = {D}, H = {H}"
         state, d_state = (normal(B, H), normal(B, H)), (normal(B, H), normal(B, H))
-        cases.append((words, normal(B, D), state, new_weights(normal, D, H), d_state))
-    for words, *args in cases:
-        got = by_hand(student, f"step_back, {words}", *args)
+        args = normal(B, D), state, new_weights(normal, D, H), d_state
+        words = f"step_back with B = {B}, D = {D}, H = {H}"
+        got = by_hand(student, words, *args)
         hold_gradients(student, got, true_back(*args), wrong_back(*args))
 
 
@@ -850,7 +841,12 @@ def wrong_bptt(
     right = true_bptt(*args)
     last = torch.zeros_like(d_output)
     last[:, -1] = d_output[:, -1]
+    doubled = d_output.clone()
+    doubled[:, -1] *= 2
     variants = {
+        "the gradient of the last output counts twice": true_bptt(
+            x, state, weights, doubled
+        ),
         "what comes back from the next step is missing: what step_back gives for the "
         "state arrives at the step before": true_bptt(
             *args, through_h=False, through_c=False
@@ -875,6 +871,12 @@ def wrong_bptt(
         known: dict[str, Any] = {text: found[name] for text, found in variants.items()}
         known["the steps' shares are averaged; they add up"] = right[name] / T
         if name in shares[0]:
+            known[
+                "the first step, t = 0, is left out; or is `return` inside of the loop?"
+            ] = lambda got: (
+                same(got, 0)
+                or (T > 1 and same(got, sum(share[name] for share in shares[1:])))
+            )
             known[
                 "one step's share alone is left: the weights are the same at all steps, "
                 "so the shares add up (+)"
@@ -1113,6 +1115,8 @@ def _why_spread(values: Tensor, bound: float) -> str:
         return "too wide: normal numbers (randn), or not divided by the root of H?"
     if values.abs().max() < bound * 0.9:
         return "too narrow: 1/√H with H the hidden size, not 4H, and not 1/H"
+    if values.abs().max() > bound * 1.0001:
+        return "another bound: it is 1/√H, with H the hidden size"
     return "are they uniform, not normal?"
 
 
@@ -1125,7 +1129,13 @@ def _hold_reading(student: Student, weights: dict[str, Tensor], ids: Tensor) -> 
     if "error" in got:
         error = got["error"]
         where = f", in the line `{error['line']}`" if error["line"] else ""
-        student.fail(f"raised {error['error']}: {error['message']}{where}")
+        text = f"raised {error['error']}: {error['message']}{where}"
+        slips = {
+            "values to unpack": "a state is a pair, (h, c), and so is what read gives",
+            "shapes cannot be multiplied": "are ids turned into vectors by tok_emb, and is "
+            "the state (B, H)?",
+        }
+        student.fail(text + likely(text, slips))
     whole = got["whole"]
     if not isinstance(whole, list | tuple) or len(whole) != 2:
         student.fail("expected a pair: logits, and the state after the last id")
@@ -1221,9 +1231,13 @@ def check_cut(student: Student) -> None:
         ids = torch.arange(N)
         if N == 30:
             ids = torch.tensor([rng.randrange(256) for _ in range(N)])
-        got = student.call("cut", ids, n_streams, length)
         what = f"{N} ids" if N == 30 else f"torch.arange({N})"
-        student.called = f"cut({what}, {n_streams}, {length})"
+        slips = {
+            "is invalid for input": "each stream has (N - 1) // n_streams steps, since "
+            "the last id can only be a target; cut off what is left over first"
+        }
+        words = f"cut({what}, {n_streams}, {length})"
+        got = call(student, words, slips, ids, n_streams, length)
         student.expect(
             got,
             true_cut(ids, n_streams, length),
@@ -1257,6 +1271,9 @@ def wrong_cuts(ids: Tensor, n_streams: int, length: int) -> dict[str, Any]:
     return {
         "the targets are the inputs themselves; each target is the id after": (
             lambda got: same([a for a, b in got], [b for a, b in got])
+        ),
+        "a list of pairs (inputs, targets) is wanted, not a pair of lists": lambda got: (
+            len(got) == 2 and same(got[0], [a for a, b in right])
         ),
         "inputs and targets are swapped": [(b, a) for a, b in right],
         "the targets stand two places further on, or one before": lambda got: any(
@@ -1433,6 +1450,8 @@ def check_train(student: Student) -> None:
                 "the state still drags the history of the piece before along; only its "
                 "numbers go on: detach. (retain_graph=True would keep the whole text)"
             )
+        elif "256" in message:
+            cause = "the number of tokens is logits.shape[-1], here 9 and not 256"
         elif "batch_size" in message or "target" in message.lower():
             cause = (
                 "cross_entropy wants (N, V) and (N,): flatten batch and time of logits "
@@ -1520,7 +1539,10 @@ def _hold_log(
     student.demand(
         len(log) == len(pieces),
         f"the model was read {len(log)} times; {len(pieces)} pieces are read once each"
-        + ("\nLikely cause: `return` inside of the loop" if len(log) == 1 else ""),
+        + {
+            1: "\nLikely cause: `return` inside of the loop",
+            2 * len(pieces): "\nLikely cause: logits and state come from one read",
+        }.get(len(log), ""),
     )
     for k, (one, (inputs, targets)) in enumerate(zip(log, pieces, strict=True)):
         if not same(one["ids"], inputs):
@@ -1618,6 +1640,8 @@ SAMPLE_SLIPS = {
     "likeliest byte",
     "prob_dist must be 1 or 2 dim": "multinomial wants one row of probabilities: take "
     "the last position of the logits",
+    "codec can't decode": "the answer is bytes; a byte alone need not be a character",
+    "tuple index out of range": "ids have two axes, (B, T), also for a single byte",
     "too many indices": "read gives logits (B, T, V), and wants ids (B, T)",
     "not enough values to unpack": "ids have two axes, (B, T), also for a single byte",
     "Expected a 'cuda'": "the generator that is given is one for the CPU",
@@ -1722,7 +1746,10 @@ def check_sample(student: Student) -> None:
 def _hold_draws(student: Student, n: int, temperature: float, seed: int) -> None:
     """Frequencies of the constant model's bytes, and where chance comes from."""
     seeds = [seed, seed, seed + 1] if temperature == 1 else [seed]
-    first, *others = probed(student, SAMPLE_SLIPS, probe_draws, n, temperature, seeds)
+    slips = SAMPLE_SLIPS | {
+        "inf": "multinomial wants probabilities: softmax is missing"
+    }
+    first, *others = probed(student, slips, probe_draws, n, temperature, seeds)
     student.called = f"sample(model, b'ab', {n}, {temperature}, generator)"
     student.demand(isinstance(first, bytes) and len(first) == n, f"must give {n} bytes")
     again, other = others or (first, None)

@@ -568,7 +568,43 @@ def step_back(x, state, weights, d_state):
         "work on a copy",
         back(delta="dc += dh * o * (1 - t**2); delta = dc"),
     ),
+    Mutant(
+        "gates without a bias",
+        "step_back",
+        "without the bias b",
+        back(z="z = x @ W_x.T + h @ W_h.T"),
+    ),
+    Mutant(
+        "c and h swapped",
+        "step_back",
+        "d_h and d_c are in the wrong order",
+        back(end="return d_x, (d_c, d_h), (d_W_x, d_W_h, d_b)"),
+    ),
+    Mutant(
+        "a gate times itself",
+        "step_back",
+        "in the block of the forget gate: the factor c is missing",
+        back(df="df = delta * f * (1 - f)"),
+    ),
     # ------------------------------------------------------------------ bptt
+    Mutant(
+        "None from later",
+        "bptt",
+        "zeros, not None",
+        through_time(start="dh, dc = None, None"),
+    ),
+    Mutant(
+        "the last output twice",
+        "bptt",
+        "counts twice",
+        through_time(start="dh, dc = d_output[:, -1], torch.zeros_like(state[1])"),
+    ),
+    Mutant(
+        "not to the first step",
+        "bptt",
+        "t = 0, is left out",
+        through_time(**{"for": "for t in range(T - 1, 0, -1):"}),
+    ),
     Mutant(
         "nothing from later",
         "bptt",
@@ -896,7 +932,37 @@ def cut(ids, n_streams, length):
         "detach each of its tensors",
         loop(cut="    state = state.detach()"),
     ),
+    Mutant(
+        "256 written out",
+        "train",
+        "here 9 and not 256",
+        loop(
+            loss="    loss = nn.functional.cross_entropy("
+            "logits.view(-1, 256), targets.view(-1))"
+        ),
+    ),
+    Mutant(
+        "read twice",
+        "train",
+        "come from one read",
+        loop(
+            cut="    with torch.no_grad():\n"
+            "            _, state = model.read(inputs, state)"
+        ),
+    ),
     # ---------------------------------------------------------------- sample
+    Mutant(
+        "no softmax",
+        "sample",
+        "softmax is missing",
+        write(p="        p = z / temperature"),
+    ),
+    Mutant(
+        "one axis",
+        "sample",
+        "ids have two axes",
+        write(first="ids, state, out = torch.tensor(list(prompt)), None, []"),
+    ),
     Mutant(
         "the state is dropped",
         "sample",
