@@ -370,7 +370,7 @@ def check_decoder_mask(student: Student) -> None:
             gap >= 0,
             causes={
                 "a query may see itself, too: the diagonal is True": gap > 0,
-                "a query sees one key too many, the one behind it": gap >= -1,
+                "a query sees one key too many, the one after it": gap >= -1,
                 "queries are rows and keys are columns; yours shows the future": gap
                 <= 0,
                 "upside down: True = may attend": gap < 0,
@@ -1326,7 +1326,7 @@ def _hold_leaks(
     cause = (BROKEN if broken else SOUND)[words]
     if not cause and not broken:
         cause = (
-            "when the token at t changes, row t and those behind it may change; only "
+            "when the token at t changes, row t and those after it may change; only "
             "the rows before t must not"
         )
     if not cause:
@@ -1526,12 +1526,11 @@ analysis = Written(
 # -------------------------------------------------------------------- the stretch
 
 
-@lru_cache
-def known_words() -> dict[str, tuple[tuple[str, ...], ...]]:
-    """The words to learn from, each with its pronunciations, without stress."""
+def probe_pronounce(names: dict[str, Any], words: list[str]) -> Any:
+    """The student's pronunciations; the words to learn from are read here."""
     from lmcore.data import pronunciation_splits
 
-    return pronunciation_splits(stress=False).train
+    return names["pronounce"](pronunciation_splits(stress=False).train, words)
 
 
 def course_figures() -> list[tuple[float, str]]:
@@ -1569,8 +1568,8 @@ def check_pronounce(student: Student) -> float:
 
     test = pronunciation_splits(stress=False).test
     words = list(test)[::12]
-    got = student.call("pronounce", words)
-    student.called = "pronounce(words)"
+    got = student.probe(probe_pronounce, words)
+    student.called = "pronounce(known, words)"
     student.demand(
         isinstance(got, list | tuple) and len(got) == len(words),
         f"must give a list of {len(words)} tuples of phonemes, one for each word",

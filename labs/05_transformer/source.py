@@ -45,8 +45,9 @@ lab = open_lab("05_transformer")
 check, hint, progress = lab.check, lab.hint, lab.progress
 
 # %% [markdown]
-# Axes, as in the chapters: B batch, T query positions, S key positions, D width of the
-# model, H heads, K width of a head, V vocabulary. `...` means any axes in front, or none.
+# Axes, as in the chapters: B batch, T positions of queries (查询), S positions of keys (键)
+# and values (值), D width of the model, H heads, K width of a head, V vocabulary. `...`
+# means any axes in front, or none.
 #
 # ## Task 1 · Attention (4 points)
 #
@@ -116,7 +117,7 @@ check(attention)
 
 # %% task="decoder_mask"
 def causal_mask(n):
-    """(n, n): True where the key does not stand behind the query."""
+    """(n, n): True where the key does not stand after the query."""
     ### BEGIN SOLUTION
     positions = torch.arange(n)
     return positions[:, None] >= positions
@@ -314,7 +315,7 @@ class Block(BlockParameters):
 check(Block)
 
 # %% [markdown]
-# The decoder: embed the ids (`self.tok_emb`), send them through all blocks, and through
+# The decoder: embed the ids (`self.tok_emb`, embedding 嵌入), send them through all blocks, and through
 # `self.final_norm`. The scores (logits) for the next token are products with the
 # **same** matrix that embedded them, `self.tok_emb.weight`, (V, D): tied weights (权重绑定).
 #
@@ -387,7 +388,7 @@ print(tokenizer.decode(written[0].tolist()))
 #
 # A mask that is missing, or wrong by one, raises no error. It even makes the training
 # loss better. So write a test: `leaks(model, ids)` is **True** if, for any position
-# $t$, the scores at $t$ depend on a token **behind** $t$, and False otherwise.
+# $t$, the scores at $t$ depend on a token **after** $t$, and False otherwise.
 #
 # - `model(ids)` takes (B, T) and gives logits (B, T, V). Any ids from 0 to V − 1 are
 #   allowed. You see nothing else of the model, and it may be any model, not a Transformer.
@@ -626,11 +627,11 @@ for name in ("with mask and rope", "without mask"):
 #
 #     p h o n e <start> F OW N <end>
 #
-# Write `pronounce(words)`. It gets a list of new words and gives a list with a tuple of
-# phonemes (音素) for each. To learn from there is `lab.checks.known_words()`: 113,281 words
-# of the CMU dictionary, each with a tuple of its pronunciations, without stress; under
-# `"zone"` stands `(("Z", "OW", "N"),)`. 45 seconds of processor time are yours, training
-# included. Use PyTorch and your own code, no other model and no other dictionary.
+# Write `pronounce(known, words)`. `known` is a dict with 113,281 words of the CMU
+# dictionary, each with a tuple of its pronunciations, without stress: `known["zone"]` is
+# `(("Z", "OW", "N"),)`. `words` is a list of new ones, and the result a list with a tuple
+# of phonemes (音素) for each. 45 seconds of processor time are yours, training included.
+# Use PyTorch and your own code, no other model and no other dictionary.
 #
 # The figure is the **phoneme error rate** (音素错误率): how many phonemes must be changed,
 # added or taken away to get the nearest right pronunciation, per phoneme of it. Lower is
@@ -641,11 +642,10 @@ for figure, words in lab.checks.course_figures():
     print(f"the course's own: {figure:.1%} {words}")
 
 
-# %% task="pronounce" tags=["experiment"]
+# %% task="pronounce"
 ### BEGIN SOLUTION
-def pronounce(words):
+def pronounce(known, words):
     """Train a decoder on letters and phonemes in a row, then let it go on."""
-    known = lab.checks.known_words()
     spoken = [(word, sound) for word, sounds in known.items() for sound in sounds]
     phonemes = sorted({phoneme for _, sound in spoken for phoneme in sound})
     symbols = ["<pad>", "<start>", "<end>", *sorted(set("".join(known))), *phonemes]
@@ -702,7 +702,7 @@ def continue_words(model, words, symbols, ids):
 ### END SOLUTION
 
 
-# %% check="pronounce" tags=["experiment"]
+# %% check="pronounce"
 check(pronounce)
 
 # %%
