@@ -650,7 +650,7 @@ plt.show()
 print(f"the course's own: {lab.checks.course_figure():.3f} bits per byte")
 
 
-# %% task="new_run" tags=["experiment"]
+# %% task="new_run"
 ### BEGIN SOLUTION
 class WithPairs(torch.nn.Module):
     """A small GPT whose scores are added to those of a table of pairs of bytes."""
@@ -685,7 +685,7 @@ def new_run(max_steps):
 ### END SOLUTION
 
 
-# %% check="new_run" tags=["experiment"]
+# %% check="new_run"
 check(new_run)
 
 # %%
