@@ -8,8 +8,8 @@
 # **Time.** 15–20 minutes to read; under 20 s to run on two CPU cores.
 
 # %% [markdown]
-# One name for one thing, everywhere: in the prose, the code, the plots. This appendix is where the names are kept. The cells hold it against the code, so
-# that it cannot grow old unnoticed.
+# One name for one thing, everywhere: in the prose, the code, the plots. This appendix is where the names are kept. Where a name stands
+# in code or in a published file, a cell looks whether it still does, so that the tables cannot grow old unnoticed.
 
 # %%
 import dataclasses
@@ -33,10 +33,10 @@ from lmcore.models.bert import BertConfig
 from lmcore.models.gpt import GPT, GPTConfig
 from lmcore.models.ngram import NGram
 from lmcore.models.rnn_lm import RNNLMConfig
+from lmcore.pretrained import llama
 from lmcore.pretrained.bert import BERT_NAMES, bert_config
 from lmcore.pretrained.gguf_file import GGUFFile
 from lmcore.pretrained.gpt2 import GPT2_NAMES, gpt2_config
-from lmcore.pretrained.llama import GGUF_FACTS, LLAMA_NAMES, gguf_config, llama_config
 from lmcore.runtime import seed_everything
 
 seed_everything(0)
@@ -51,21 +51,21 @@ torch.set_num_threads(1)
 # | $\mathbf{x}$ | a row of numbers: vector (向量); several are the rows of a matrix |
 # | $W$, $X$ | a matrix (矩阵); $X$ holds one example a row |
 # | $W^\top$ | its transpose (转置): rows and columns exchanged |
-# | $\mathbf{x}W + \mathbf{b}$ | a linear layer (线性层) with weights $W$ and bias $\mathbf{b}$ |
+# | $\mathbf{x}W + \mathbf{b}$ | a linear layer (线性层) with weights $W$ and bias (偏置) $\mathbf{b}$ |
 # | $\odot$ | elementwise product (逐元素积) |
 # | $\log$ | the natural logarithm; $\log_2$ where bits are meant |
-# | $p(x_t \mid x_{<t})$ | the probability of token $t$ given all before it |
+# | $p(x_t \mid x_{<t})$ | the probability (概率) of token (词元) $t$ given all before it |
 # | $[i = j]$ | 1 if true, 0 if not |
-# | $\sigma$ | the sigmoid, $1 / (1 + e^{-x})$; in statistics the standard deviation (标准差), and then the text says so |
+# | $\sigma$ | the sigmoid (S 型函数), $1 / (1 + e^{-x})$; in statistics the standard deviation (标准差), and then the text says so |
 # | $L$ | a loss (损失) |
-# | $y$, $\hat y$ | a target, and what the model says |
+# | $y$, $\hat y$ | a target (目标), and what the model says |
 # | $\theta$ | all parameters (参数) of a model |
 # | $\eta$ | the learning rate (学习率) |
 # | $\partial L / \partial x$ | how $L$ changes with $x$; it has the shape of $x$ |
 # | $\nabla_\theta L$ | all of these for $\theta$: the gradient (梯度) |
-# | $\boldsymbol\delta$ | $\partial L / \partial \mathbf{z}$ of a layer with $\mathbf{z} = \mathbf{x}W + \mathbf{b}$ |
+# | $\boldsymbol\delta$ | the error term (误差项) $\partial L / \partial \mathbf{z}$ of a layer with $\mathbf{z} = \mathbf{x}W + \mathbf{b}$ |
 # | $h_t$, $c_t$ | a recurrent network's state (状态) and an LSTM's cell after step $t$ |
-# | $Q$, $K$, $V$ | queries, keys, values of attention, one a row |
+# | $Q$, $K$, $V$ | queries (查询), keys (键), values of attention (注意力), one a row |
 #
 # ## 2 Letters of the axes
 #
@@ -88,6 +88,7 @@ torch.set_num_threads(1)
 
 # %%
 B, T, S, D, H, G, K, F_, V, N = SIZES = (2, 5, 7, 24, 6, 3, 4, 40, 11, 9)
+# F_, because F is torch.nn.functional here
 LETTERS = dict(zip(SIZES, "BTSDHGKFVN", strict=True))
 assert len(LETTERS) == 10 and H * K == D and H % G == 0
 
@@ -109,8 +110,9 @@ logits = gpt(ids)
 loss = cross_entropy(logits, ids)
 
 # %%
-for name in ("ids", "x", "inner", "logits", "loss"):
-    print(f"{name:8}{shape(globals()[name])}")
+shown = {"ids": ids, "x": x, "inner": inner, "logits": logits, "loss": loss}
+for name, tensor in shown.items():
+    print(f"{name:8}{shape(tensor)}")
 assert [shape(t) for t in (ids, x, inner)] == ["(B, T)", "(B, T, D)", "(B, T, F)"]
 assert (shape(logits), shape(loss)) == ("(B, T, V)", "()")
 
@@ -126,13 +128,14 @@ output, weights = attention_explicit(q, k, v)
 examples = torch.randn(N, D)
 
 # %%
-for name in ("memory", "q", "k", "weights", "output", "examples"):
-    print(f"{name:9}{shape(globals()[name])}")
+shown = {"memory": memory, "q": q, "k": k, "weights": weights, "output": output}
+for name, tensor in (shown | {"examples": examples}).items():
+    print(f"{name:9}{shape(tensor)}")
 assert [shape(t) for t in (q, k)] == ["(B, H, T, K)", "(B, G, S, K)"]
 assert (shape(weights), shape(output)) == ("(B, H, T, S)", "(B, H, T, K)")
 
 # %% [markdown]
-# Names of tensors are fixed too: `ids targets logits probs loss x h c q k v scores weights memory mask kv_cache`. A decoder returns logits (B, T, V), an encoder hidden states (B, T, D).
+# Names of tensors are fixed too: `ids targets logits probs loss x h c q k v scores weights memory mask kv_cache`. A decoder (解码器) returns logits (未归一化的得分) (B, T, V), an encoder (编码器) hidden states (隐状态) (B, T, D).
 #
 # ## 3 Conventions
 #
@@ -150,7 +153,7 @@ assert torch.allclose(linear(row), row @ W + linear.bias)
 # %% [markdown]
 # ### Masks: True = may attend
 #
-# Beware: torch has two conventions, and one of them is the opposite of ours.
+# A mask (掩码) says which positions may look where. Beware: torch has two conventions, and one of them is the opposite of ours.
 #
 # | where | True (or 1) means |
 # |---|---|
@@ -181,7 +184,7 @@ assert torch.equal(seen[0] > 0, mask)
 # %% [markdown]
 # ### Positions that do not count
 #
-# A target of `IGNORE_INDEX`, −100 as in torch, adds nothing to the loss: padding, or tokens that a masked language model is not asked for.
+# A target of `IGNORE_INDEX`, −100 as in torch, adds nothing to the loss: padding (填充), or tokens that a masked language model (掩码语言模型) is not asked for.
 
 # %%
 logits = torch.randn(1, 4, V)
@@ -233,7 +236,7 @@ assert math.isclose(figures[2], n_tokens * L / (n_bytes * math.log(2)))
 #
 # ## 4 Names, and what others call them
 #
-# A row of the table below is one thing. "GPT-2" is OpenAI's own code, "paper" is Vaswani et al. (2017), "GGUF" are the facts in a file for llama.cpp. Where a library has several names, models differ: `n_embd` in GPT-2's configuration, `hidden_size` in BERT's and Llama's.
+# A row of the table below is one thing. "GPT-2" is OpenAI's own code, "paper" is Vaswani et al. (2017), "GGUF" are the facts and weights in a file for llama.cpp. The first rows are fields of a configuration or arguments; from `tok_emb` on (an embedding, 嵌入) they are parts of a model. Where a library has several names, models differ: `n_embd` in GPT-2's configuration, `hidden_size` in BERT's and Llama's.
 
 # %%
 CROSSWALK = """
@@ -249,14 +252,18 @@ d_ff | inner width F of the feed-forward | | d_ff | n_inner, intermediate_size |
 norm_eps | added to a variance | epsilon | | layer_norm_epsilon, layer_norm_eps, rms_norm_eps | attention.layer_norm_rms_epsilon | eps, layer_norm_eps
 rope_base | base of RoPE's angles | | | rope_theta | rope.freq_base |
 n_segments | kinds of segment | | | type_vocab_size | |
+order | n of an n-gram | | | | |
+input_size, hidden_size | widths of a recurrent layer | | | | | input_size, hidden_size
 tok_emb | token embedding | wte | | wte, embed_tokens, word_embeddings | token_embd |
 pos_emb | position embedding | wpe | PE | wpe, position_embeddings | |
 q_proj, k_proj, v_proj | projections | c_attn | W^Q, W^K, W^V | c_attn, q_proj, k_proj, v_proj, query, key, value | attn_q, attn_k, attn_v | in_proj_weight
-out_proj | projection after the heads | c_proj | W^O | c_proj, o_proj | attn_output | out_proj
+attn_norm, ff_norm | norms of a block | ln_1, ln_2 | | ln_1, ln_2, input_layernorm, post_attention_layernorm, LayerNorm | attn_norm, ffn_norm | norm1, norm2
+attn.out_proj | projection after the heads | c_proj | W^O | c_proj, o_proj, output | attn_output | out_proj
+ff.in_proj | D to F | c_fc | W_1 | c_fc, up_proj, intermediate | ffn_up | linear1
+ff.gate_proj | SwiGLU's gate, D to F | | | gate_proj | ffn_gate |
+ff.out_proj | F to D | c_proj | W_2 | c_proj, down_proj, output | ffn_down | linear2
 final_norm | norm after the last block | ln_f | | ln_f, norm | output_norm |
 lm_head | D to V scores | wte | | lm_head | |
-order | n of an n-gram | | | | |
-input_size, hidden_size | widths of a recurrent layer | | | | | input_size, hidden_size
 """
 
 # %%
@@ -283,7 +290,7 @@ HTML(
 )
 
 # %% [markdown]
-# (GPT-2's code uses `wte` transposed as the output matrix, and `c_attn` holds all three projections side by side. `attn.c_proj` and `mlp.c_proj` share a name there.)
+# (GPT-2's code uses `wte` transposed as the output matrix, and `c_attn` holds all three projections side by side. `attn.c_proj` and `mlp.c_proj` share a name there, and so do `attention.output` and `output` in BERT.)
 #
 # Is it true? First our own column: each name is a field of a configuration, or a part of a model.
 
@@ -295,7 +302,9 @@ fields = {
 }
 
 # %%
-parts = {part for name, _ in gpt.named_modules() for part in name.split(".")}
+gated = GPT(dataclasses.replace(config, ff="swiglu"))
+paths = [name.split(".") for name, _ in gated.named_modules()]
+parts = {part for path in paths for part in (path[-1], ".".join(path[-2:]))}
 parts |= set(inspect.signature(NGram.train).parameters)
 ours = {name for row in rows for name in row[0].split(", ")}
 print("fields:", *sorted(ours & fields))
@@ -310,10 +319,11 @@ LAYERS = (
     *(nn.Embedding, nn.LayerNorm, nn.RNNBase, nn.MultiheadAttention),
     *(nn.TransformerEncoderLayer, nn.TransformerEncoder),
 )
-weights = {name.split(".")[0] for name in nn.MultiheadAttention(4, 1).state_dict()}
+state = nn.TransformerEncoderLayer(4, 1).state_dict()  # with attention inside
+weights = {part for name in state for part in name.split(".")}
 for name in sorted({name for found in names("torch").values() for name in found}):
     where = [c.__name__ for c in LAYERS if name in inspect.signature(c).parameters]
-    where += ["MultiheadAttention's weights"] * (name in weights)
+    where += ["TransformerEncoderLayer's weights"] * (name in weights)
     print(f"{name:16}", ", ".join(where))
     assert where
 
@@ -325,7 +335,7 @@ common = {"vocab_size": 101, "intermediate_size": 107, "head_dim": 18}
 samples = {
     gpt2_config: {"vocab_size": 101, "n_positions": 103, "n_embd": 96, "n_layer": 5}
     | {"n_head": 6, "n_inner": 107, "layer_norm_epsilon": 1e-3},
-    llama_config: common
+    llama.llama_config: common
     | {"max_position_embeddings": 103, "hidden_size": 96, "num_hidden_layers": 5}
     | {"num_attention_heads": 6, "num_key_value_heads": 3, "rms_norm_eps": 1e-3}
     | {"rope_theta": 5000.0},
@@ -336,46 +346,61 @@ minilm = json.loads((fetch("minilm") / "config.json").read_text("utf-8"))
 read = [(fields, reader(fields)) for reader, fields in samples.items()]
 read.append((minilm, bert_config(minilm, set())))
 
+
 # %%
-found = set()
-for theirs, config in read:
-    for name, value in theirs.items():
-        for ours, ours_value in vars(config).items():
-            if (
-                type(value) is type(ours_value)
-                and value == ours_value
-                and value is not True
-            ):
-                found.add((ours, name))
+def same(a, b):
+    """Equal, and both of one kind: 1 is not True, nor 1.0."""
+    return type(a) is type(b) and a == b
+
+
+found = {
+    (ours, name)
+    for theirs, config in read
+    for name, value in theirs.items()
+    for ours, our_value in vars(config).items()
+    if value is not True and same(value, our_value)
+}
+
+# %%
 table = {(ours, name) for ours, many in names("Hugging Face").items() for name in many}
-print(
-    len(found),
-    "pairs found:",
-    *sorted(f"{a} = {b}" for a, b in found if a != b)[:4],
-    "…",
-)
+renamed = sorted(f"{ours} = {name}" for ours, name in found if ours != name)
+print(len(found), "pairs found:", *renamed[:4], "…", sep="  ")
 assert {pair for pair in found if pair[0] in names("Hugging Face")} <= table
 
 # %% [markdown]
-# What the table has beyond configurations are names of weights, which stand in published files:
+# What the table has beyond configurations are names of weights. The functions that load published files know which of theirs becomes which of ours:
+
 
 # %%
-in_files = {
-    part
-    for name in (*GPT2_NAMES, *LLAMA_NAMES, *BERT_NAMES)
-    for part in name.split(".")
-}
-not_fields = {name for ours, name in table - found}
-print(*sorted(not_fields))
-assert not_fields <= in_files
+def weight_pairs(layout):
+    """(our name, their name) for each part of a weight's path in a file."""
+    pairs = set()
+    for theirs, ours in layout.items():
+        path = ours.replace("qkv", "q_proj").split(".")
+        for our_name in (path[-1], ".".join(path[-2:])):
+            pairs |= {(our_name, part) for part in theirs.split(".")}
+    return pairs
+
+
+def holds(row, name, pairs):
+    """Whether a name in a table's row stands for one of that row's own names."""
+    return any((our_name, name) in pairs for our_name in row.split(", "))
+
+
+# %%
+in_files = weight_pairs(GPT2_NAMES | llama.LLAMA_NAMES | BERT_NAMES)
+of_weights = table - found
+print(*sorted({name for _, name in of_weights}))
+assert len(of_weights) > 20
+assert all(holds(row, name, in_files) for row, name in of_weights)
 
 # %% [markdown]
 # And GGUF's, in SmolLM2's own file: its facts first, then the names of its weights.
 
 # %%
 file = GGUFFile(fetch("smollm2"))
-smollm2 = gguf_config(file.metadata, tied=True)
-facts = {ours: theirs for theirs, ours in GGUF_FACTS.items()}
+smollm2 = llama.gguf_config(file.metadata, tied=True)
+facts = {ours: theirs for theirs, ours in llama.GGUF_FACTS.items()}
 for ours, theirs in names("GGUF").items():
     if ours in facts:
         value = getattr(smollm2, ours)
@@ -385,14 +410,14 @@ for ours, theirs in names("GGUF").items():
 
 # %%
 in_file = {part for name in file.tensors for part in name.split(".")}
-not_facts = {
-    n for ours, many in names("GGUF").items() if ours not in facts for n in many
-}
-print(*sorted(not_facts))
-assert not_facts <= in_file
+gguf = weight_pairs(llama.GGUF_NAMES)
+for row, many in names("GGUF").items():
+    if row not in facts:
+        print(f"{', '.join(many):24}{row}")
+        assert all(name in in_file and holds(row, name, gguf) for name in many)
 
 # %% [markdown]
-# The columns "GPT-2" and "paper" cannot be run here; they were read in OpenAI's `src/model.py` and in the paper's sections 3.1 to 3.5.
+# The columns "GPT-2" and "paper" cannot be run here; they were read in OpenAI's `src/model.py` and in the paper's sections 3.1 to 3.5 ($N$, $d_\mathrm{model}$; $h$, $d_k$, $W^Q$; $d_\mathrm{ff}$, $W_1$; PE).
 #
 # ## 5 Names of training and generation
 
