@@ -160,7 +160,10 @@ def grade(
         marks = f"{result.points:3}/{chosen.points} {result.seconds:6.1f} s{flags}"
         typer.echo(f"{result.student:30} {marks}")
 
-    results = grade_folder(earlier, folder, jobs=jobs, done=tell)
+    try:
+        results = grade_folder(earlier, folder, lab=chosen.name, jobs=jobs, done=tell)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
     for result in results:
         result.by_hand = by_hand.get(safe(result.student), {})
     write_reports(chosen, results, place)

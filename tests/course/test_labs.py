@@ -26,7 +26,7 @@ from lmcore.course.labs.process import Limits
 from lmcore.course.labs.prove import prove_lab
 from lmcore.course.labs.release import release_lab
 from lmcore.course.labs.reports import csv_text, junit_text, page_text
-from lmcore.course.labs.submission import cells_of
+from lmcore.course.labs.submission import cells_of, find_submissions
 
 SOURCE = '''\
 # %% [markdown]
@@ -465,6 +465,19 @@ def test_a_folder_of_anything_is_graded_to_the_end(lab, grader, tmp_path):
     assert flags["bob"] == ["STUDENT is 'bob' here and in cy"]
     problems = {result.student: result.problems for result in results}
     assert "no notebook" in problems["not_json"][0]
+
+
+def test_one_of_several_assignments_is_found_in_nbgrader_s_folders(tmp_path):
+    for place in ("ada/89_other", "ada/90_small", "bob/89_other", "cy/mine"):
+        write(tmp_path / place / "lab.ipynb", "{}")
+
+    def found(lab):
+        paths = find_submissions(tmp_path, lab)
+        return {name: path.parent.name for name, path in paths.items()}
+
+    assert found("90_small") == {"ada": "90_small", "cy": "mine"}
+    assert found("89_other") == {"ada": "89_other", "bob": "89_other", "cy": "mine"}
+    assert set(found("")) == {"ada", "bob", "cy"}
 
 
 def test_reports_are_whole_whatever_a_student_writes(lab, grader):

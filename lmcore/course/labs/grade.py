@@ -215,6 +215,7 @@ def grade_folder(
     grader: Grades,
     folder: Path,
     *,
+    lab: str = "",
     jobs: int = 1,
     done: Callable[[Result], None] = lambda result: None,
 ) -> list[Result]:
@@ -223,13 +224,14 @@ def grade_folder(
     Args:
         grader: For the lab.
         folder: See ``find_submissions``.
+        lab: Likewise.
         jobs: Submissions at a time.
         done: Called after each submission, in order.
 
     Raises:
         ValueError: If the folder holds no notebook.
     """
-    submissions = find_submissions(folder)
+    submissions = find_submissions(folder, lab)
     results: list[Result] = []
     with ThreadPoolExecutor(jobs) as pool:
         for result in pool.map(grader.grade_file, submissions, submissions.values()):

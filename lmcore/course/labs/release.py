@@ -21,9 +21,9 @@ Open `lab.ipynb` in JupyterLab, write your name into the first code cell, and wo
 top to bottom. `check(...)` tells you at once whether an answer is right, and
 `hint("task", 1)` helps, up to level 3. Hand in `lab.ipynb` alone.
 
-It needs the course's package: `pip install "lmcore[course]"`, or the course's own
-environment. `checks.py` has to lie beside the notebook; leave it as it is. The grader
-uses its own copy, and other inputs.
+It needs the course's package, `lmcore`: the course's own environment, which `python
+run.py lab` makes, or the one that your instructor names. `checks.py` has to lie beside
+the notebook; leave it as it is. The grader uses its own copy, and other inputs.
 """
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
+LAB_FOLDER = re.compile(r"\d\d_[a-z0-9_]+")
 OPENS = re.compile(r"open_lab\(\s*[\"']([\w]+)[\"']")
 LARGEST = 20 * 2**20  # bytes of a submission
 
@@ -46,11 +47,16 @@ class Cell:
         return f"<cell {self.index}>"
 
 
-def find_submissions(folder: Path) -> dict[str, Path]:
+def find_submissions(folder: Path, lab: str = "") -> dict[str, Path]:
     """Each student's notebook: ``NAME.ipynb``, or the one in a folder ``NAME/``.
 
     In a folder, ``lab.ipynb`` comes first, then any other; nbgrader's
     ``submitted/NAME/ASSIGNMENT/lab.ipynb`` is found too.
+
+    Args:
+        folder: Where they lie.
+        lab: A lab's name. Where a student has folders for several assignments, only
+            what lies in the one of this name counts.
 
     Raises:
         ValueError: If there is no notebook at all.
@@ -62,6 +68,8 @@ def find_submissions(folder: Path) -> dict[str, Path]:
             for path in sorted(place.rglob("*.ipynb"))
             if ".ipynb_checkpoints" not in path.parts
         ]
+        if lab:
+            inside = [path for path in inside if _assignment(path) in ("", lab)]
         inside.sort(key=lambda path: (path.name != "lab.ipynb", len(path.parts)))
         if inside:
             name = place.name if place.name not in found else f"{place.name} (folder)"
@@ -69,6 +77,12 @@ def find_submissions(folder: Path) -> dict[str, Path]:
     if not found:
         raise ValueError(f"folder={str(folder)!r}: must hold notebooks of students")
     return found
+
+
+def _assignment(path: Path) -> str:
+    """The lab whose name the notebook's folder has; empty if it has none."""
+    folder = path.parent.name
+    return folder if LAB_FOLDER.fullmatch(folder) else ""
 
 
 def lab_of(submissions: dict[str, Path]) -> str:
