@@ -12,7 +12,6 @@ project = html_title = SETTINGS["title"]
 author = "the course's authors"
 copyright = "the course's authors. Prose and figures: CC BY 4.0. Code: Apache-2.0"
 language = "en"
-templates_path = ["templates"]
 extensions = [
     "myst_nb",
     "sphinx_copybutton",
@@ -30,18 +29,20 @@ myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 mathjax3_config = {"chtml": {"displayAlign": "left", "displayIndent": "1em"}}
 
-bibtex_bibfiles = ["references.bib"]
+bibtex_bibfiles: list[str] = []  # set in hooks.py
 bibtex_default_style = "alpha"
 suppress_warnings: list[str] = []
 
 html_theme = "sphinx_book_theme"
 html_static_path = ["static"]
+html_favicon = "static/favicon.svg"
 html_css_files = ["book.css"]
 html_js_files = [("book.js", {"defer": "defer"})]
 html_copy_source = True
 html_sourcelink_suffix = ""  # so that the download of a notebook is named .ipynb
 html_last_updated_fmt = None
 html_show_sphinx = False
+html_context = {"default_mode": "auto"}  # light or dark as the reader's system is
 html_theme_options = {
     "show_toc_level": 2,
     "show_navbar_depth": 1,

@@ -14,16 +14,27 @@ import tomllib
 from pathlib import Path
 
 from docutils import nodes
+from glossary import Glossary
 from notebook_pages import chapter_number, page_text
-from pages import Glossary, description
+from pages import description
 from references import References
-from sphinx import addnodes
 from sphinx.util.docutils import SphinxRole
 
 HERE = Path(__file__).resolve().parent
 SETTINGS = tomllib.loads((HERE / "settings.toml").read_text(encoding="utf-8"))
 CHINESE = re.compile(r"[\u3400-\u9fff\uf900-\ufaff][\u3000-\u9fff\uf900-\uffef]*")
+MARKED = r'<span lang="zh-Hans">\g<0></span>'
+FORMULA = re.compile(r"\\[(\[]")
 BETWEEN_TAGS = re.compile(r">[^<]+(?=<)")
+
+
+NO_PLACE_FOR_TERMS = (
+    nodes.literal,
+    nodes.literal_block,
+    nodes.math,
+    nodes.math_block,
+    nodes.title,
+)
 
 
 class FirstUse(nodes.Inline, nodes.Element):
@@ -59,20 +70,19 @@ def number_and_index(app, document: nodes.document) -> None:
 def note_terms(app, docname: str, document: nodes.document) -> None:
     """Put a place before the first use of each term, and an entry into the index."""
     places = app.env.__dict__.setdefault("course_terms", {})
+    index = app.env.get_domain("index").entries.setdefault(docname, [])
     seen = set()
     for text in list(document.findall(nodes.Text)):
-        if isinstance(text.parent, nodes.literal | nodes.math | nodes.title):
+        if isinstance(text.parent, NO_PLACE_FOR_TERMS):
             continue
         for term in GLOSSARY.terms_in(text.astext()):
-            if term.name in seen or text.parent is None:
+            if term.name in seen:
                 continue
             seen.add(term.name)
             place = f"term-{nodes.make_id(term.name)}"
-            entry = ("single", term.heading, place, "", None)
-            index = addnodes.index(entries=[entry])
             target = nodes.target("", "", ids=[place])
-            position = text.parent.index(text)
-            text.parent.insert(position, [index, target])
+            text.parent.insert(text.parent.index(text), target)
+            index.append(("single", term.heading, place, "", None))
             places[docname, term.name] = place
 
 
@@ -82,8 +92,11 @@ def link_first_uses(app, document: nodes.document, docname: str) -> None:
     for node in list(document.findall(FirstUse)):
         address = app.builder.get_relative_uri(docname, node["docname"])
         place = places.get((node["docname"], node["term"]))
-        label = chapter_number(node["docname"].split("/")[-1])
-        link = nodes.reference("", f"chapter {label}", internal=True)
+        number = chapter_number(node["docname"].split("/")[-1])
+        label = (
+            f"{'chapter' if number.isdigit() else 'appendix'}\N{NO-BREAK SPACE}{number}"
+        )
+        link = nodes.reference("", label, internal=True)
         link["refuri"] = address + (f"#{place}" if place else "")
         node.replace_self(link)
 
@@ -95,8 +108,11 @@ def describe_page(app, pagename, templatename, context, doctree) -> None:
         f'\n<meta name="description" content="{text}" />'
     )
     if context.get("body"):
+        # Roles of which docutils leaves half out, so that they say something wrong.
+        for role in ("doc-biblioentry", "list"):
+            context["body"] = context["body"].replace(f' role="{role}"', "")
         context["body"] = BETWEEN_TAGS.sub(
-            lambda m: CHINESE.sub(r'<span lang="zh-Hans">\g<0></span>', m[0]),
+            lambda m: m[0] if FORMULA.search(m[0]) else CHINESE.sub(MARKED, m[0]),
             context["body"],
         )
 
@@ -107,6 +123,8 @@ GLOSSARY = Glossary.read(HERE / "glossary.yaml")
 
 def setup(app) -> dict:
     """Connect all of the above."""
+    # That with the chapters in it, which build.py wrote beside the pages.
+    app.config.bibtex_bibfiles = [str(Path(app.srcdir) / "references.bib")]
     app.add_role("first", FirstUseRole())
     app.add_node(FirstUse)
     app.connect("source-read", change_text)

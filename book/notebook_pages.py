@@ -19,6 +19,7 @@ CODE_OR_LINK = (
     )
 )
 MERMAID = re.compile(r"```mermaid\n(.*?)```", re.DOTALL)
+BRACKET = re.compile(r"(\\begin\{aligned\}\s*)\[")  # or TeX takes it for an option
 HOW_TO_READ = re.compile(r"\*\*How to read it\.\*\*.*?(?=\n\s*\n|\Z)", re.DOTALL)
 GITHUB = "https://github.com/"
 COLAB = "https://colab.research.google.com/github/"
@@ -67,6 +68,7 @@ def page_text(
     """
 
     def prose(markdown: str) -> str:
+        markdown = BRACKET.sub(r"\1{}[", markdown)
         markdown = MERMAID.sub(lambda m: steps_in_a_row(m[1]), markdown)
         return CODE_OR_LINK.sub(
             lambda m: book_link(m, docname, settings, source), markdown

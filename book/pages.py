@@ -4,13 +4,13 @@ The front page with the contents, the scoreboard, the labs, the glossary and the
 references. Their prose stands in ``texts/``; the functions here fill in the rest.
 """
 
+import ast
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
+from glossary import Glossary
 from notebook_pages import chapter_number
 from references import References
 
@@ -27,58 +27,6 @@ PARTS = (  # a chapter belongs to the last part that begins no later
     ("17", "V Beyond"),
     ("A", "Appendices"),
 )
-
-
-@dataclass(frozen=True)
-class Term:
-    """One entry of the glossary.
-
-    Attributes:
-        name: The English term.
-        chinese: The Chinese term; more than one where chapters differ.
-        means: One sentence.
-    """
-
-    name: str
-    chinese: tuple[str, ...]
-    means: str
-
-    @property
-    def heading(self) -> str:
-        """The line that it is listed under."""
-        return f"{self.name} ({', '.join(self.chinese)})"
-
-
-class Glossary:
-    """The terms of ``glossary.yaml``, and where a text names one."""
-
-    def __init__(self, terms: list[Term]) -> None:
-        """Raises ValueError if two terms share a Chinese word."""
-        self.terms = sorted(terms, key=lambda term: term.name.lower())
-        self.by_chinese: dict[str, Term] = {}
-        for term in terms:
-            for word in term.chinese:
-                if word in self.by_chinese:
-                    raise ValueError(f"glossary.yaml: {word} stands there twice")
-                self.by_chinese[word] = term
-        words = sorted(self.by_chinese, key=len, reverse=True)
-        self.bracket = re.compile(
-            rf"[(]\s*({'|'.join(map(re.escape, words))})(?=[\s,;:)])"
-        )
-
-    @classmethod
-    def read(cls, path: Path) -> "Glossary":
-        """Read the file: a list of entries with ``term``, ``zh`` and ``means``."""
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-        terms = []
-        for entry in entries:
-            words = entry["zh"] if isinstance(entry["zh"], list) else [entry["zh"]]
-            terms.append(Term(entry["term"], tuple(words), entry["means"].strip()))
-        return cls(terms)
-
-    def terms_in(self, text: str) -> list[Term]:
-        """Terms that a text names with the Chinese in brackets, in order."""
-        return [self.by_chinese[m[1]] for m in self.bracket.finditer(text)]
 
 
 def chapters(root: Path) -> list[Chapter]:
@@ -124,6 +72,11 @@ def table(head: str, rows: Iterable[Iterable[str]], align: str = "") -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def unbroken(text: str) -> str:
+    """The text with spaces at which no line is broken."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
 def all_pages(root: Path) -> dict[str, str]:
     """File name and text of every page that is made here."""
     references = References.read(HERE / "references.bib")
@@ -139,11 +92,10 @@ def all_pages(root: Path) -> dict[str, str]:
 def front_page(root: Path) -> str:
     """What the course is, a picture, the two commands and the contents.
 
-    The opening and the picture are the README's.
+    The opening is the README's; a part's figure has the part's name.
     """
     readme = (root / "README.md").read_text(encoding="utf-8")
     paragraphs = [p.strip() for p in readme.split("\n\n")[1:]]
-    picture = re.search(r"^!\[[^\]]+\]\((?!https?:)[^)]+\)", readme, re.MULTILINE)
     results, labs = read_results(root), labs_of_chapters(root)
     contents = []
     for part, members in by_part(root):
@@ -155,19 +107,35 @@ def front_page(root: Path) -> str:
                 (
                     f"[{heading.replace(' · ', ' ')}](chapters/{chapter.name}.ipynb)",
                     question.replace("|", "\\|"),
-                    "" if seconds is None else time_band(seconds),
+                    "" if seconds is None else unbroken(time_band(seconds)),
                     ", ".join(labs.get(chapter_number(chapter.name), [])),
                 )
             )
-        contents += [f"### {part}", table("chapter, question, to run, lab", rows)]
+        contents += [f"### {part}", figure(root, part.split()[-1].lower())]
+        contents += [table("chapter, question, to run, lab", rows)]
     return fill(
         "index",
         title=re.search(r"^# (.+)$", readme, re.MULTILINE)[1],
         opening=next(p for p in paragraphs if re.match(r"[A-Za-z]", p)),
-        picture=picture[0] if picture else "",
+        picture=figure(root, "scoreboard"),
         contents="\n\n".join(contents),
         toctrees="\n".join(toctrees(root)),
     )
+
+
+def figure(root: Path, name: str) -> str:
+    """The figure ``figures/NN_NAME.svg``, if there is one.
+
+    The program beside it that draws it has its alt text, and its title as docstring.
+    """
+    for picture in root.glob(f"figures/*_{name}.svg"):
+        program = ast.parse(picture.with_suffix(".py").read_text(encoding="utf-8"))
+        named = [n for n in program.body if isinstance(n, ast.Assign)]
+        alt = next(n.value for n in named if ast.unparse(n.targets[0]) == "ALT")
+        caption = ast.get_docstring(program).split("\n")[0]
+        head = f"```{{figure}} figures/{picture.name}\n:alt: {ast.literal_eval(alt)}"
+        return f"{head}\n\n{caption}\n```"
+    return ""
 
 
 def toctrees(root: Path) -> list[str]:
@@ -249,9 +217,9 @@ def labs_page(root: Path) -> str:
             (
                 f"[{read_heading(path)[0].replace(' · ', ' ')}]({name})",
                 ", ".join(f"[{n}](chapters/{known[n]}.ipynb)" for n in numbers),
-                time[1] if time else "",
-                f"{marks}, and {by_hand} by hand",
-                f"{{download}}`{path.parent.name} <{name}>`",
+                unbroken(time[1].replace("minutes", "min")) if time else "",
+                f"{marks} + {by_hand}",
+                f"{{download}}`download <{name}>`",
             )
         )
     return fill("labs", table=table("lab, goes with, time, points, notebook", rows))
@@ -273,12 +241,8 @@ def glossary_page(root: Path) -> str:
     for chapter in chapters(root):
         for name in {term.name for term in glossary.terms_in(prose(chapter))}:
             uses.setdefault(name, []).append(chapter.name)
-    lines = ["```{glossary}"]
-    for term in glossary.terms:
-        links = [f"{{first}}`{where}:{term.name}`" for where in uses.get(term.name, [])]
-        lines += [term.heading, f"  {term.means} {', '.join(links)}".rstrip(), ""]
     count = str(len(glossary.terms))
-    return fill("glossary", count=count, terms="\n".join([*lines, "```"]))
+    return fill("glossary", count=count, terms="\n".join(glossary.lines(uses)))
 
 
 def prose(chapter: Chapter) -> str:
