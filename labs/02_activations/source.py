@@ -482,7 +482,8 @@ plt.show()
 #
 # The figure is the held-out accuracy in percent, a mean over three seeds: higher is
 # better. Nothing else is prescribed: weights need not be independent of each other, and
-# you may look at what they do to `x`. Earns no points; the board shows the course's own.
+# you may look at what they do to `x`. The three calls have 60 seconds of processor time.
+# Earns no points; the board shows the course's own.
 
 # %% tags=["experiment"]
 print(
@@ -490,7 +491,7 @@ print(
 )
 
 
-# %% task="deep_start" tags=["experiment"]
+# %% task="deep_start"
 ### BEGIN SOLUTION
 def deep_start(x, sizes, seed):
     """Orthogonal weights, which change no length, and tanh, which is nearly straight."""
@@ -506,7 +507,7 @@ def deep_start(x, sizes, seed):
 ### END SOLUTION
 
 
-# %% check="deep_start" tags=["experiment"]
+# %% check="deep_start"
 check(deep_start)
 
 # %%
