@@ -180,7 +180,8 @@ def steps_in_a_row(diagram: str) -> str:
     names = dict(re.findall(r"\b(\w+)\[\"(.*?)\"\]", diagram))
     arrows = re.findall(r"(\w+)(?:\[\".*?\"\])? *-->(?:\|(.*?)\|)? *(\w+)", diagram)
     chain = [arrows[0][0], *(end for _, _, end in arrows)] if arrows else []
-    if chain[:-1] != [start for start, _, _ in arrows] or set(chain) != set(names):
+    starts = [start for start, _, _ in arrows]
+    if not chain or chain[:-1] != starts or set(chain) != set(names):
         raise ValueError(f"only a chain A --> B --> C can be drawn, not:\n{diagram}")
     items = []
     for name, how in zip(chain, ["", *(how for _, how, _ in arrows)], strict=True):

@@ -267,20 +267,20 @@ def description(source: Path, pagename: str) -> str:
 
 
 def gaps(root: Path) -> list[str]:
-    """What the chapters name and the glossary or the references lack, in words."""
+    """Where the chapters and the glossary or the references differ, in words."""
     glossary = Glossary.read(HERE / "glossary.yaml")
-    missing: dict[str, None] = {}
-    for chapter in chapters(root):
-        for match in re.finditer(
-            r"[(]([\u4e00-\u9fff][^(),;\n]*)[),;]", prose(chapter)
-        ):
-            if match[1].strip() not in glossary.by_chinese:
-                missing[match[1].strip()] = None
+    text = "\n".join(prose(chapter) for chapter in chapters(root))
+    chinese = re.findall(r"[(]([\u4e00-\u9fff][^(),;\n]*)[),;]", text)
+    missing = {w.strip() for w in chinese} - set(glossary.by_chinese)
+    unused = {t.name for t in glossary.terms} - {
+        t.name for t in glossary.terms_in(text)
+    }
+    unknown = References.read(HERE / "references.bib").unknown(root)
     lines = []
     if missing:
-        lines.append(f"glossary.yaml lacks {len(missing)}: {', '.join(missing)}")
-    unknown = References.read(HERE / "references.bib").unknown(root)
-    if unknown:
-        lines.append(f"references.bib lacks {len(unknown)}:")
-        lines += [f"  {chapter}: {item}" for chapter, item in unknown]
-    return lines
+        lines.append(f"glossary.yaml lacks: {', '.join(sorted(missing))}")
+    if unused:
+        lines.append(f"no chapter names: {', '.join(sorted(unused))}")
+    return lines + [
+        f"references.bib lacks, of {where}: {item}" for where, item in unknown
+    ]
