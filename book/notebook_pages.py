@@ -7,6 +7,7 @@ files themselves stay as they are, so that a download is the notebook itself.
 import html
 import json
 import re
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
@@ -136,20 +137,18 @@ def name_figures(cells: list[dict], number: str) -> None:
         cells: The notebook's; changed in place.
         number: The chapter's.
     """
-    count = 0
-    for cell, following in zip(cells, [*cells[1:], None], strict=True):
-        if "alt" not in cell["metadata"]:
-            continue
-        count += 1
+    plots = [i for i, cell in enumerate(cells) if "alt" in cell["metadata"]]
+    for count, (i, end) in enumerate(pairwise([*plots, len(cells)]), 1):
         caption = f"**Figure {number.lstrip('0') or '0'}.{count}.**"
-        if following and following["cell_type"] == "markdown":
-            found = HOW_TO_READ.match(following["source"].lstrip())
-            if found:
-                caption += " " + found[0].replace("**How to read it.**", "").strip()
-                rest = following["source"].lstrip()[found.end() :]
-                following["source"] = rest.lstrip("\n")
-        cell["metadata"]["mystnb"] = {
-            "image": {"alt": cell["metadata"]["alt"]},
+        texts = (c for c in cells[i + 1 : end] if c["cell_type"] == "markdown")
+        following = next(texts, {"source": ""})  # the next text before the next plot
+        found = HOW_TO_READ.match(following["source"].lstrip())
+        if found:
+            caption += " " + found[0].removeprefix("**How to read it.**").strip()
+            rest = following["source"].lstrip()[found.end() :]
+            following["source"] = rest.lstrip("\n")
+        cells[i]["metadata"]["mystnb"] = {
+            "image": {"alt": cells[i]["metadata"]["alt"]},
             "figure": {"caption": caption, "name": f"figure-{number}-{count}"},
         }
 
