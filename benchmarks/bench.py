@@ -1,6 +1,6 @@
 """lmcore beside the libraries that a reader would use instead: the whole table.
 
-    python run.py bench                      all of it, about N minutes of one core
+    python run.py bench                      all of it, about 13 minutes of one core
     python benchmarks/bench.py --only LSTM   some pairs, without writing anything
 
 Writes results/bench.json and results/bench.md, and says which ratios fell by more than
@@ -104,16 +104,17 @@ def falls(before: dict[str, dict], now: dict[str, dict]) -> list[str]:
 def page(record: dict) -> str:
     """results/bench.md: the table, and how it came about."""
     versions = ", ".join(f"{n} {v}" for n, v in record["versions"].items())
+    load = record["load_before"][0]
     works = "\n".join(f"- {n}: {p['what']}" for n, p in record["measured"].items())
     return f"""# lmcore beside other libraries
 
 Made by `{record["command"]}` on {record["date"]}: {record["machine"]}; {versions}.
 
 One thread, processor time, medians of {record["rounds"]} rounds in one process, in
-which the runners take turns. Ratio: the other library's time / this runner's, with the
-smallest and largest of the rounds; above 1 this runner is faster. AVX2: the ratio with
-ONEDNN_MAX_CPU_ISA=AVX2 and torch's and MKL's kernels limited alike. MiB: the peak
-memory of a fresh process.
+which the runners take turns; the machine's load was {load} when it began. Ratio: the
+other library's time / this runner's, with the smallest and largest of the rounds; above
+1 this runner is faster. AVX2: the ratio with ONEDNN_MAX_CPU_ISA=AVX2 and torch's and
+MKL's kernels limited alike. MiB: the peak memory of a fresh process.
 
 | work | runner | ms | ratio | AVX2 | MiB |
 |---|---|---|---|---|---|

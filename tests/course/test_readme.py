@@ -32,6 +32,54 @@ def test_every_chapter_stands_in_the_contents_with_its_title():
     assert listed == expected
 
 
+def labs_of_chapter(path):
+    """Names of the labs that a chapter sends its readers to."""
+    text = path.with_suffix(".py").read_text(encoding="utf-8")
+    lines = re.findall(r"^# \*\*Lab:\*\* .+$", text, re.MULTILINE)
+    return re.findall(r"\.\./labs/(\w+)/lab\.ipynb", "".join(lines))
+
+
+def test_chapters_and_contents_name_the_same_labs():
+    for chapter, _, _, labs in table_rows("Contents"):
+        path = ROOT / re.search(r"\((.+)\)", chapter)[1]
+        assert re.findall(r"labs/(\w+)/", labs) == labs_of_chapter(path), path.name
+
+
+def test_every_lab_stands_in_its_table_with_title_chapters_and_points():
+    expected = {}
+    chapters = sorted((ROOT / "chapters").glob("*.ipynb"))
+    for lab in sorted(path.parent for path in (ROOT / "labs").glob("*/lab.ipynb")):
+        cells = json.loads((lab / "lab.ipynb").read_text("utf-8"))["cells"]
+        title = re.match(r"# Lab (\d) · (.+)", "".join(cells[0]["source"]))
+        graded = [cell["metadata"].get("nbgrader", {}) for cell in cells]
+        points = {True: 0, False: 0}  # by hand or not
+        for fields in graded:
+            if fields.get("grade"):
+                points[fields["solution"]] += round(fields["points"])
+        goes_with = [p.name[:2] for p in chapters if lab.name in labs_of_chapter(p)]
+        expected[f"labs/{lab.name}/lab.ipynb"] = [
+            f"{title[1]} {title[2]}",
+            ", ".join(goes_with),
+            f"{points[False]}, and {points[True]} by hand",
+        ]
+    listed = {}
+    for cell, goes_with, points in table_rows("Labs"):
+        text, target = re.fullmatch(r"\[(.+)\]\((.+)\)", cell).groups()
+        listed[target] = [text, goes_with, points]
+    assert listed == expected
+
+
+def test_the_speed_shown_is_the_measured_one():
+    path = ROOT / "results" / "bench.json"
+    measured = json.loads(path.read_text(encoding="utf-8"))["measured"]
+    for work, runner, peer, ratio in table_rows("Speed"):
+        runners = measured[work]["runners"]
+        times = runners[peer]["seconds"] / runners[runner]["seconds"]
+        first = next(name for name in runners if not name.startswith("lmcore"))
+        shown = runners[runner]["ratio"] if peer == first else round(times, 2)
+        assert float(ratio) == shown, work
+
+
 def test_the_scoreboard_is_the_measured_one():
     measured = {row.model: f"{row.bits_per_byte:.2f}" for row in read_scoreboard()}
     shown = {model: bits for model, _, bits in table_rows("The scoreboard")}
@@ -39,7 +87,7 @@ def test_the_scoreboard_is_the_measured_one():
 
 
 def markdown_files():
-    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    return [ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "INSTRUCTORS")]
 
 
 @pytest.mark.parametrize("path", markdown_files(), ids=lambda path: path.name)
