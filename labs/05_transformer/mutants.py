@@ -118,6 +118,15 @@ def leaks(model, ids):
 """
 
 
+FORWARD = """
+        n = ids.shape[1]
+        mask = causal_mask(n) if self.causal else None
+        positions = torch.arange(n) if self.rotary else None
+        x = self.tok_emb(ids)
+        for block in self.blocks:
+            x = block(x, mask, positions)
+        return self.final_norm(x) @ self.tok_emb.weight.T
+"""
 GOOD_CHANGE = "other[:, t] = (ids[:, t] + 1) % V"
 GOOD_COMPARE = "(after - before)[:, :t].abs().max() > 1e-4"
 
@@ -912,7 +921,7 @@ class Block(BlockParameters):
     Mutant(
         "every block reads the embedding",
         task="Decoder",
-        says="or its result is lost",
+        says="or their result is lost",
         code=in_decoder("""
         n = ids.shape[1]
         x = self.tok_emb(ids)
@@ -1021,7 +1030,7 @@ class Block(BlockParameters):
     Mutant(
         "the likeliest token",
         task="leaks",
-        says="only the most probable token compared",
+        says="only the most probable tokens compared",
         code=in_leaks(
             GOOD_CHANGE,
             "not torch.equal(after.argmax(-1)[:, :t], before.argmax(-1)[:, :t])",
@@ -1104,6 +1113,252 @@ table = {"trained": 1.89, "no mask": 2.46, "no positions": 3.31, "no scale": 2.5
         says="must hold four numbers",
         code="""
 table = {"trained": "1.89", "no mask": 2.46, "no positions": 2.86, "no scale": 2.03}
+""",
+    ),
+    # ------------- written by a tester who had not seen the checks: they were accepted
+    # at first, or heard no cause
+    Mutant(
+        "softmax first, then rows made to sum to 1, safely",
+        task="attention",
+        says="row 0 lost its weights",
+        code=in_attention(
+            GOOD_SCORES,
+            """w = scores.softmax(-1)
+    if mask is not None:
+        w = w * mask
+        w = w / (w.sum(-1, keepdim=True) + 1e-9)""",
+        ),
+    ),
+    Mutant(
+        "the largest score of all rows",
+        task="attention",
+        says="is that of the row",
+        code=in_attention(
+            GOOD_SCORES,
+            """if mask is not None:
+        scores = scores.masked_fill(~mask, -1e30)
+    w = torch.exp(scores - scores.max())
+    if mask is not None:
+        w = w * mask
+    w = w / w.sum(-1, keepdim=True).clamp(min=1e-20)""",
+        ),
+    ),
+    Mutant(
+        "minus 10 000 is added",
+        task="attention",
+        says="not low enough",
+        code=in_attention(
+            GOOD_SCORES,
+            """if mask is not None:
+        scores = scores - 1e4 * ~mask
+    w = scores.softmax(-1)
+    if mask is not None:
+        w = w * mask.any(-1, keepdim=True)""",
+        ),
+    ),
+    Mutant(
+        "scores are cut off",
+        task="attention",
+        says="6000 and 3000 must stay different",
+        code=in_attention(f"({GOOD_SCORES}).clamp(-60, 60)", GOOD_WEIGHTS),
+    ),
+    Mutant(
+        "a slice that begins at -0",
+        task="decoder_mask",
+        says="begins at -0",
+        code=CAUSAL
+        + """
+def padding_mask(lengths, n):
+    mask = torch.ones(len(lengths), 1, 1, n, dtype=torch.bool)
+    for b, length in enumerate(lengths.tolist()):
+        mask[b, ..., -(n - length) :] = False
+    return mask
+"""
+        + BOTH,
+    ),
+    Mutant(
+        "never no token at all",
+        task="decoder_mask",
+        says="a length may be 0",
+        code=CAUSAL + PADDING.replace("< lengths", "< lengths.clamp(min=1)") + BOTH,
+    ),
+    Mutant(
+        "n is taken from the lengths",
+        task="decoder_mask",
+        says="the longest sequence may be shorter",
+        code=CAUSAL + PADDING.replace("arange(n)", "arange(lengths.max())") + BOTH,
+    ),
+    Mutant(
+        "neighbours taken, halves given back",
+        task="rope",
+        says="you turn neighbours",
+        code=in_rope(GOOD_SPEEDS, GOOD_TURN).replace(
+            "x[..., : K // 2], x[..., K // 2 :]", "x[..., 0::2], x[..., 1::2]"
+        ),
+    ),
+    Mutant(
+        "positions count from 1",
+        task="rope",
+        says="at position 0 nothing turns",
+        code=in_rope(GOOD_SPEEDS, GOOD_TURN, "(positions[:, None] + 1) * speeds"),
+    ),
+    Mutant(
+        "rope cut from the gradient",
+        task="rope",
+        says="no gradient reaches x",
+        code=in_rope(GOOD_SPEEDS, GOOD_TURN).replace(
+            "a, b = x", "x = x.data\n    a, b = x"
+        ),
+    ),
+    Mutant(
+        "values from x",
+        task="multi_head",
+        says="either keys or values come from x",
+        code=SPLIT
+        + MERGE
+        + HEADS.replace(
+            'memory @ attn["v', '(x if x.shape == memory.shape else memory) @ attn["v'
+        ),
+    ),
+    Mutant(
+        "positions counted anew",
+        task="multi_head",
+        says="row t stands at positions[t]",
+        code=SPLIT
+        + MERGE
+        + HEADS.replace(", positions)\n", ", torch.arange(x.shape[1]))\n"),
+    ),
+    Mutant(
+        "one mask for all heads",
+        task="multi_head",
+        says="may differ from head to head",
+        code=SPLIT
+        + MERGE
+        + HEADS.replace(
+            "v, mask)", "v, mask if mask is None or mask.ndim < 4 else mask[:, :1])"
+        ),
+    ),
+    Mutant(
+        "scaled twice",
+        task="multi_head",
+        says="divides by the root of K already",
+        code=SPLIT
+        + MERGE
+        + HEADS.replace("attention(q,", "attention(q / q.shape[-1] ** 0.5,"),
+    ),
+    Mutant(
+        "always causal",
+        task="Block",
+        says="None means no mask",
+        code=in_block("""
+        x = x + self.attend(self.attn_norm(x), causal_mask(x.shape[1]), positions)
+        return x + self.feed(self.ff_norm(x))
+"""),
+    ),
+    Mutant(
+        "four heads",
+        task="Block",
+        says="the number of heads is self.n_heads",
+        code=in_block("""
+        x = x + self.attend(self.attn_norm(x), mask, positions)
+        return x + self.feed(self.ff_norm(x))
+""").replace("self.n_heads", "4"),
+    ),
+    Mutant(
+        "the mask of the first call",
+        task="Decoder",
+        says="is the mask for T positions of this call",
+        code=in_decoder(FORWARD).replace(
+            "mask = causal_mask(n)",
+            "self.kept = getattr(self, 'kept', causal_mask(n))\n"
+            "        mask = self.kept[:n, :n]",
+        ),
+    ),
+    Mutant(
+        "the switch is read in __init__",
+        task="Decoder",
+        says="kept from the first call, or from __init__",
+        code=in_decoder(FORWARD)
+        .replace("if self.causal", "if self.kept[0]")
+        .replace("if self.rotary", "if self.kept[1]")
+        .replace(
+            "(DecoderParameters):",
+            """(DecoderParameters):
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.kept = self.causal, self.rotary
+""",
+        ),
+    ),
+    Mutant(
+        "causal in training alone",
+        task="Decoder",
+        says="must get the causal mask",
+        code=in_decoder(FORWARD).replace(
+            "self.causal", "self.causal and self.training"
+        ),
+    ),
+    Mutant(
+        "two blocks",
+        task="Decoder",
+        says="for all of self.blocks",
+        code=in_decoder(FORWARD).replace("self.blocks", "self.blocks[:2]"),
+    ),
+    Mutant(
+        "the matrix's second use cut off",
+        task="Decoder",
+        says="both uses have a gradient",
+        code=in_decoder(FORWARD).replace("weight.T", "weight.data.T"),
+    ),
+    Mutant(
+        "embeddings times the root of the width",
+        task="Decoder",
+        says="without a factor",
+        code=in_decoder(FORWARD).replace("emb(ids)", "emb(ids) * math.sqrt(8)"),
+    ),
+    Mutant(
+        "the token at 1 is left out",
+        task="leaks",
+        says="begin with the token at 1",
+        code=in_leaks(GOOD_CHANGE, GOOD_COMPARE, start="2"),
+    ),
+    Mutant(
+        "a tolerance of a hundredth",
+        task="leaks",
+        says="is the tolerance too large",
+        code=in_leaks(GOOD_CHANGE, GOOD_COMPARE.replace("1e-4", "1e-2")),
+    ),
+    Mutant(
+        "the last token's id minus the old one",
+        task="leaks",
+        says="may be the one that stood there already",
+        code=in_leaks("other[:, t] = V - 1 - ids[:, t]", GOOD_COMPARE),
+    ),
+    Mutant(
+        "no absolute value",
+        task="leaks",
+        says=".abs(), counts",
+        code=in_leaks(GOOD_CHANGE, GOOD_COMPARE.replace(".abs()", "")),
+    ),
+    *(
+        Mutant(
+            f"differences: {way}",
+            task="leaks",
+            says="averaged, summed or squared",
+            code=in_leaks(GOOD_CHANGE, GOOD_COMPARE.replace("abs().max()", how)),
+        )
+        for way, how in (
+            ("a mean", "abs().mean()"),
+            ("a sum", "sum().abs()"),
+            ("squares", "square().max()"),
+        )
+    ),
+    Mutant(
+        "nan",
+        task="table",
+        says="does not fit your passages",
+        code="""
+table = {"trained": 1.89, "no mask": float("nan"), "no positions": 2.86, "no scale": 2.03}
 """,
     ),
 ]
@@ -1276,8 +1531,8 @@ def multi_head(x, memory, attn, n_heads, mask=None, positions=None):
         if positions is not None:
             q, k = rope(q, positions), rope(k, positions)
         here = mask
-        if mask is not None and mask.ndim == 4:
-            here = mask[:, 0]
+        if mask is not None:
+            here = mask.expand(len(x), n_heads, x.shape[1], memory.shape[1])[:, i]
         found.append(attention(q, k, v, here)[0])
     return torch.cat(found, dim=-1) @ attn["out_proj"].T
 """,
@@ -1449,6 +1704,51 @@ def leaks(model, ids):
         task="table",
         code="""
 table = {"no scale": 2.0293, "trained": 1.889, "no mask": 2.4617, "no positions": 2.86}
+""",
+    ),
+    # ----------------------- written by a tester who had not seen the checks
+    Equivalent(
+        "nan set to 0 before any gradient can meet it",
+        task="attention",
+        code=in_attention(
+            GOOD_SCORES, MINUS_INF.replace("softmax(-1)", "softmax(-1).nan_to_num()")
+        ),
+    ),
+    Equivalent(
+        "row by row",
+        task="attention",
+        code="""
+def attention(q, k, v, mask=None):
+    scores = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
+    mask = (torch.tensor(True) if mask is None else mask).expand(scores.shape)
+    rows = []
+    for row, allowed in zip(scores.flatten(0, -2), mask.flatten(0, -2)):
+        new = torch.zeros_like(row)
+        if allowed.any():
+            new = new.index_put((allowed.nonzero()[:, 0],), row[allowed].softmax(0))
+        rows.append(new)
+    w = torch.stack(rows).reshape(scores.shape)
+    return w @ v, w
+""",
+    ),
+    Equivalent(
+        "positions count from 1, which no scores notice",
+        task="Decoder",
+        code=in_decoder(FORWARD).replace("arange(n)", "arange(1, n + 1)"),
+    ),
+    Equivalent(
+        "sequence by sequence, in lists",
+        task="leaks",
+        code="""
+def leaks(model, ids):
+    for row in ids.tolist():
+        before = model(torch.tensor([row]))[0]
+        for t in range(len(row)):
+            other = [*row[:t], (row[t] - 1) % before.shape[-1], *row[t + 1 :]]
+            moved = (model(torch.tensor([other]))[0] - before).abs().amax(-1)
+            if any(far > 1e-4 for far in moved[:t].tolist()):
+                return True
+    return False
 """,
     ),
 ]

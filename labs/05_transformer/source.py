@@ -63,7 +63,7 @@ check, hint, progress = lab.check, lab.hint, lab.progress
 # - What is masked has the weight 0, exactly; the other weights of a row sum to 1.
 # - A query that may attend to **nothing** gets weights 0 and output 0.
 # - Neither the results nor the gradients (梯度) may ever hold `nan`, and scores may be
-#   in the thousands.
+#   in the thousands, of either sign. Both results have the dtype of q.
 #
 # Example, with K = 1: `q = [[0.0]]`, `k = [[1.0], [2.0]]`, `v = [[10.0], [20.0]]`. All
 # scores are 0, so the weights are `[[0.5, 0.5]]` and the output is `[[15.0]]`. With
@@ -691,7 +691,7 @@ def continue_words(model, words, symbols, ids):
     for length in sorted({len(word) for word in words}):
         group = [word for word in words if len(word) == length]
         x = torch.tensor([[ids[letter] for letter in word] + [1] for word in group])
-        for _ in range(2 * length + 4):
+        while x.shape[1] < 3 * length + 5 and not (x == 2).any(dim=1).all():
             x = torch.cat([x, model(x)[:, -1:].argmax(dim=-1)], dim=1)
         for word, row in zip(group, x[:, length + 1 :].tolist()):  # noqa: B905
             row = row[: row.index(2)] if 2 in row else row
