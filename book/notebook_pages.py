@@ -13,11 +13,14 @@ from urllib.parse import unquote
 
 from references import References
 
-CODE_OR_LINK = (
-    re.compile(  # whichever begins first: code may hold a link, and a link code
-        r"```.*?```|(?<!\!)\[((?:`[^`\n]*`|[^\]`])*)\]\(([^)\s]+)\)|``.*?``|`[^`\n]*`",
-        re.DOTALL,
-    )
+CODE_OR_LINK = re.compile(  # whichever begins first: code may hold a link, and it code
+    r"""
+    ```.*?```                                           # code between fences,
+    | (?<=\n\n) (?:[ ]{4}[^\n]*\n)+                    # code indented by four,
+    | (?<!!) \[( (?: `[^`\n]*` | [^\]`] )* )\] \(([^)\s]+)\)   # a link, no picture,
+    | ``.*?`` | `[^`\n]*`                               # code within a line
+    """,
+    re.DOTALL | re.VERBOSE,
 )
 MERMAID = re.compile(r"```mermaid\n(.*?)```", re.DOTALL)
 BRACKET = re.compile(r"(\\begin\{aligned\}\s*)\[")  # or TeX takes it for an option

@@ -96,7 +96,7 @@ def front_page(root: Path) -> str:
     """
     readme = (root / "README.md").read_text(encoding="utf-8")
     paragraphs = [p.strip() for p in readme.split("\n\n")[1:]]
-    results, labs = read_results(root), labs_of_chapters(root)
+    results = read_results(root)
     contents = []
     for part, members in by_part(root):
         rows = []
@@ -108,7 +108,9 @@ def front_page(root: Path) -> str:
                     f"[{heading.replace(' · ', ' ')}](chapters/{chapter.name}.ipynb)",
                     question.replace("|", "\\|"),
                     "" if seconds is None else unbroken(time_band(seconds)),
-                    ", ".join(labs.get(chapter_number(chapter.name), [])),
+                    ", ".join(
+                        f"[{n[:2]}](labs/{n}/lab.ipynb)" for n in labs_of(chapter)
+                    ),
                 )
             )
         contents += [f"### {part}", figure(root, part.split()[-1].lower())]
@@ -185,38 +187,25 @@ def scoreboard_page(root: Path) -> str:
     )
 
 
-def labs_of_chapters(root: Path) -> dict[str, list[str]]:
-    """Links to labs by the number of the chapter that they go with."""
-    found: dict[str, list[str]] = {}
-    for path in sorted(root.glob("labs/*/lab.ipynb")):
-        label = read_heading(path)[0].split(" · ")[0]
-        for number in chapters_of_lab(path):
-            found.setdefault(number, []).append(
-                f"[{label}](labs/{path.parent.name}/lab.ipynb)"
-            )
-    return found
-
-
-def chapters_of_lab(path: Path) -> list[str]:
-    """Numbers of the chapters that a lab's first cell names."""
-    first = cells_of(path)[0]
-    found = re.findall(r"[Cc]hapters? (\d\d)(?:(?: and |, )(\d\d))*", first)
-    return sorted({number for pair in found for number in pair if number})
+def labs_of(chapter: Chapter) -> list[str]:
+    """Names of the labs that a chapter sends its readers to."""
+    found = re.findall(r"\.\./labs/(\w+)/lab\.ipynb", prose(chapter))
+    return list(dict.fromkeys(found))
 
 
 def labs_page(root: Path) -> str:
     """The labs: what each is, how long, how many points, and the file to take."""
-    known = {chapter_number(c.name): c.name for c in chapters(root)}
+    goes_with = {c.name: labs_of(c) for c in chapters(root)}
     rows = []
     for path in sorted(root.glob("labs/*/lab.ipynb")):
         name = path.relative_to(root).as_posix()
         time = re.search(r"\*\*Time\.\*\* (.+?)\.\s", cells_of(path)[0])
-        numbers = [n for n in chapters_of_lab(path) if n in known]
+        names = [n for n, labs in goes_with.items() if path.parent.name in labs]
         marks, by_hand = points(path)
         rows.append(
             (
                 f"[{read_heading(path)[0].replace(' · ', ' ')}]({name})",
-                ", ".join(f"[{n}](chapters/{known[n]}.ipynb)" for n in numbers),
+                ", ".join(f"[{n[:2]}](chapters/{n}.ipynb)" for n in names),
                 unbroken(time[1].replace("minutes", "min")) if time else "",
                 f"{marks} + {by_hand}",
                 f"{{download}}`download <{name}>`",

@@ -67,13 +67,13 @@ def text_of(text: str, course: Path, settings: dict = AT_HOME) -> str:
 
 
 def test_a_new_chapter_appears_by_itself(course: Path) -> None:
-    write_chapter(course, "07_seventh", "Text.")
+    write_chapter(course, "07_seventh", "Do [lab 2](../labs/02_two/lab.ipynb).")
     write_chapter(course, "C_third", "Text.")
     front = pages.front_page(course)
     order = ["00 First", "07 Seventh", "C Third"]
     found = re.findall(r"\[(\w+ \w+)\]\(chapters/", front)
     assert found == order
-    assert "| What is seventh? |" in front
+    assert "| What is seventh? |  | [02](labs/02_two/lab.ipynb) |" in front
     assert re.findall(r"^### (.*)$", front, re.M) == [
         "I Foundations",
         "II Sequences",
@@ -111,6 +111,7 @@ def test_a_warning_stops_the_build(course: Path, capfd: pytest.CaptureFixture) -
         ("[the `x`](../results/)", "the `x`", "/tree/main/results)"),
         ("[a](https://example.org)", "[a](https://example.org)", None),
         ("`f[a](../helper.py)`", "`f[a](../helper.py)`", None),
+        ("So:\n\n    [a](nowhere)\n", "    [a](nowhere)", None),
     ],
 )
 def test_links(link: str, at_home: str, on_github: str | None, course: Path) -> None:
@@ -195,7 +196,3 @@ def test_references_are_whole_and_say_who_cites_them() -> None:
 
 def test_points_of_a_lab_are_those_of_its_notebook() -> None:
     assert pages.points(ROOT / "labs" / "01_tokenizer" / "lab.ipynb") == (22, 6)
-    assert pages.chapters_of_lab(ROOT / "labs" / "02_activations" / "lab.ipynb") == [
-        "03",
-        "04",
-    ]
