@@ -53,6 +53,18 @@ def _numbers(student: Student) -> np.random.Generator:
 # ------------------------------------------------------------------------ 1: pool
 
 
+def probe_pool(
+    names: Names, h: torch.Tensor, mask: torch.Tensor, kind: str
+) -> torch.Tensor | None:
+    """The gradient that comes back through ``pool``; None if none does."""
+    h = h.clone().requires_grad_(True)
+    pooled = names["pool"](h, mask, kind)
+    if not pooled.requires_grad:
+        return None
+    pooled.square().sum().backward()
+    return h.grad
+
+
 @task(
     "pool",
     points=3,
@@ -69,14 +81,20 @@ def _numbers(student: Student) -> np.random.Generator:
 def check_pool(student: Student) -> None:
     """Means over real tokens, and first tokens."""
     draw = _generator(student)
-    small = torch.tensor([[[2.0], [4.0], [9.0]], [[1.0], [3.0], [5.0]]])
-    mask = torch.tensor([[True, True, False], [True, True, True]])
+    small = torch.tensor([[[2.0], [4.0], [9.0]], [[5.0], [3.0], [1.0]]])
+    mask = torch.tensor([[True, True, False], [True, True, False]])
     cases = [(small, mask)]
     for lengths in ((3, 5, 1, 4), (4, 4), (2,)):
         n, longest = len(lengths), max(lengths) + (len(lengths) > 3)
         real = torch.arange(longest) < torch.tensor(lengths)[:, None]
-        cases.append((torch.randn(n, longest, 3, generator=draw), real))
+        h = torch.randn(n, longest, 3, generator=draw)
+        h[0, 0] = 0.0  # a real token may hold zeros
+        cases.append((h, real))
     cases.append((cases[1][0].double() * 100, cases[1][1]))
+    got = student.call("pool", small, mask)
+    student.called = "pool(h, mask), without kind"
+    if same(got, small[:, 0]):
+        student.fail('this is the first token; kind is "mean" where it is not given')
     for h, mask in cases:
         for kind in ("mean", "first"):
             got = student.call("pool", h, mask, kind)
@@ -93,6 +111,11 @@ def check_pool(student: Student) -> None:
                 "padding takes part in the mean: use mask": h.mean(1),
                 "padding is set to 0, but still counted: divide by the number of real "
                 "tokens, not by T": sums / length,
+                "each text is divided by the number of real tokens of the longest; each "
+                "has its own number": sums / real.sum(1).max(),
+                "a real token may hold zeros: count True in mask, not what is not 0": (
+                    sums / (h * real != 0).sum(1).clamp(min=1)
+                ),
                 "each text is divided by the number of real tokens of the whole batch; "
                 "each has its own number": sums / real.sum(),
                 "this is the sum; divide by the number of real tokens": sums,
@@ -117,6 +140,9 @@ def check_pool(student: Student) -> None:
                 "this is the largest, not the mean": h.masked_fill(
                     ~mask[..., None], -torch.inf
                 ).amax(1),
+                "the first token takes part in the mean, as the others do": (
+                    (sums - h[:, 0]) / (real.sum(1) - 1).clamp(min=1)
+                ),
             }
             if kind == "first":
                 causes = {
@@ -133,6 +159,14 @@ def check_pool(student: Student) -> None:
                 str(got.dtype) == str(h.dtype),
                 f"the result is {got.dtype} and h is {h.dtype}: keep its kind of number",
             )
+    for kind in ("mean", "first"):
+        back = student.probe(probe_pool, *cases[0], kind)
+        student.called = f"pool(h, mask, {kind!r})"
+        student.demand(
+            back is not None and bool(back.any()),
+            "no gradient comes back through it, so nothing below the head would learn: "
+            "stay in torch, without .detach(), .data, .numpy() or torch.no_grad()",
+        )
 
 
 # ------------------------------------------------------- 2: a layer, and its merge
@@ -184,6 +218,10 @@ def _measure_layer(
     seen["parameters"] = {n: tuple(p.shape) for n, p in parameters.items()}
     seen["trained"] = [n for n, p in parameters.items() if p.requires_grad]
     seen["a"] = layer.lora_a.detach().clone()
+    another = names["LoRALinear"](
+        _linear(weights["weight"], weights["bias"]), rank, alpha
+    )
+    seen["another_a"] = another.lora_a.detach().clone()
     seen["b"] = layer.lora_b.detach().clone()
     wanted = {"lora_a": weights["a"], "lora_b": weights["b"]}
     for name, value in wanted.items():
@@ -195,11 +233,13 @@ def _measure_layer(
         return
     for name, value in wanted.items():
         getattr(layer, name).data.copy_(value)
+    x = x.clone().requires_grad_(True)
     answer = layer(x)
     seen["answer"] = answer.detach().clone()
     if answer.requires_grad:
         answer.square().sum().backward()
         seen["grads"] = {n: p.grad is not None for n, p in parameters.items()}
+        seen["back"] = torch.zeros_like(x) if x.grad is None else x.grad
     seen["kept"] = torch.equal(linear.weight, weights["weight"])
     merged = names["merge"](layer)
     seen["merged_kind"] = kind_of(merged)
@@ -207,10 +247,18 @@ def _measure_layer(
         seen["merged"] = {
             "weight": merged.weight.detach().clone(),
             "bias": None if merged.bias is None else merged.bias.detach().clone(),
-            "answer": merged(x).detach().clone(),
         }
+        places = {p.data_ptr() for p in layer.parameters()}
+        new = merged.named_parameters()
+        seen["merged"]["shared"] = [n for n, p in new if p.data_ptr() in places]
     seen["kept_by_merge"] = torch.equal(layer.linear.weight, weights["weight"])
     seen["after"] = layer(x).detach().clone()
+
+
+def probe_spread(names: Names, d_in: int, rank: int) -> float:
+    """Standard deviation of the numbers that A starts with."""
+    layer = names["LoRALinear"](nn.Linear(d_in, 4), rank, 16)
+    return float(layer.lora_a.detach().std())
 
 
 def _linear(weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Linear:
@@ -233,8 +281,8 @@ def _linear(weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Linear:
         "parameter; requires_grad_(False) freezes a whole module, its bias too. In "
         "forward x stands at the left: first A, then B, both transposed. merge needs B "
         "at the left of A, for weight has the shape (D_out, D_in).",
-        "__init__: freeze the given map, torch.randn for A of shape (rank, D_in), "
-        "torch.zeros for B of shape (D_out, rank), and keep alpha divided by rank. "
+        "__init__: freeze the given map, torch.randn by the root of D_in for A of shape "
+        "(rank, D_in), torch.zeros for B of shape (D_out, rank), and keep alpha divided by rank. "
         "forward: the map's answer plus the scaled product of x, A transposed and B "
         "transposed. merge: a new nn.Linear of the same sizes (with bias or without), "
         "whose weight is filled under torch.no_grad(), by copy_ or by way of .data.",
@@ -268,13 +316,23 @@ def check_lora_linear(student: Student) -> None:
         _hold_start(student, seen, weights, x, alpha / rank, call)
         _hold_answer(student, seen, weights, x, alpha / rank, call)
         _hold_merge(student, seen, weights, x, alpha / rank, call)
+    wide, rank = 384, 8
+    student.called = f"LoRALinear(nn.Linear({wide}, 4), rank={rank}, alpha=16)"
+    spread, wanted = student.probe(probe_spread, wide, rank), wide**-0.5
+    student.demand(
+        wanted / 10 < spread < 3 * wanted,
+        f"the numbers of `lora_a` start with a standard deviation of {spread:.3f}, and "
+        f"1 / sqrt(D_in) is {wanted:.3f}: with other sizes it hardly learns",
+    )
 
 
 def _explain_error(student: Student, error: dict[str, str]) -> None:
     """Fail with the student's exception, and what it may come from."""
     where = f", in the line `{error['line']}`" if error["line"] else ""
     text = f"raised {error['error']}: {error['message']}{where}"
-    if "shapes cannot be multiplied" in text or "must match the size" in text:
+    if "object has no attribute" in text and "'Tanh'" in text:
+        text += "\nLikely cause: only an nn.Linear is a target, whatever its name"
+    elif "shapes cannot be multiplied" in text or "must match the size" in text:
         text += (
             "\nLikely cause: a transpose is missing, or two factors are exchanged: x is "
             "(..., D_in), A is (rank, D_in), B is (D_out, rank)"
@@ -325,6 +383,11 @@ def _hold_start(
     student.demand(
         len(torch.unique(seen["a"])) == seen["a"].numel(),
         "`lora_a` must start random, with other numbers at each place",
+    )
+    student.demand(
+        not same(seen["another_a"], seen["a"]),
+        "two layers made one after the other start with the same `lora_a`: draw it anew "
+        "each time, and set no seed inside",
     )
     student.called = f"{call}, at its start: layer(x) with x of shape {tuple(x.shape)}"
     base = F.linear(x, weights["weight"], weights["bias"])
@@ -385,6 +448,25 @@ def _hold_answer(
             f"no gradient reaches `{name}`: is .data, .detach() or torch.no_grad() in "
             "forward?",
         )
+    student.called = f"{call}: the gradient that comes back to x"
+    back = 2 * (base + scale * low)
+    change = scale * weights["b"] @ weights["a"]
+    student.expect(
+        seen["back"],
+        back @ (weights["weight"] + change),
+        rtol=1e-3,
+        atol=1e-3,
+        causes={
+            "none comes through the frozen map, so the layers below would not learn: "
+            "freeze its parameters, and compute without torch.no_grad()": back @ change,
+            "none comes through the correction: compute with x itself, not with "
+            "x.detach()": back @ weights["weight"],
+            "none comes back at all: the layers below would not learn": (
+                torch.zeros_like(x)
+            ),
+        },
+    )
+    student.called = call
     student.demand(
         seen["kept"], "the frozen weight has changed: forward only computes with it"
     )
@@ -437,15 +519,25 @@ def _hold_merge(
     if has_bias:
         causes = {"the map's bias must be copied too": lambda got: True}
         student.expect(merged["bias"], weights["bias"], causes=causes)
-    student.called = f"merge({call}): the layer after it"
-    student.expect(seen["after"], seen["answer"], rtol=1e-4, atol=1e-4)
+    student.called = f"merge({call})"
+    for name in merged["shared"]:
+        student.fail(
+            f"its {name} is the layer's own tensor, so a change of one would change the "
+            "other: copy the numbers"
+        )
+    student.called = f"merge({call}): the layer's answer after it"
+    causes = {"merge changed the layer, which must stay as it was": lambda got: True}
+    student.expect(seen["after"], seen["answer"], rtol=1e-4, atol=1e-4, causes=causes)
 
 
 # -------------------------------------------------------------- 3: into a model
 
 
 class Toy(nn.Module):
-    """A small model with a target at its top, one in a list, and a near miss."""
+    """A small model with a target at its top, some in a list, and near misses.
+
+    A near miss has almost the name of a target, or of the head, or is no linear map.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -453,19 +545,18 @@ class Toy(nn.Module):
         self.old_q_proj = nn.Linear(4, 4)
         self.norm = nn.LayerNorm(4)
         self.parts = nn.ModuleList(
-            nn.ModuleDict(
-                {"q_proj": nn.Linear(4, 4, bias=False), "q_proj_2": nn.Tanh()}
-            )
-            for _ in range(2)
+            nn.ModuleDict({"q_proj": nn.Linear(4, 4, bias=False), "v_proj": v_proj})
+            for v_proj in (nn.Linear(4, 4), nn.Tanh())
         )
-        self.head = nn.Linear(4, 3)
+        self.head_norm = nn.LayerNorm(4)
+        self.head = nn.Sequential(nn.Linear(4, 3), nn.Tanh())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, 4) to (N, 3)."""
         h = self.norm(self.old_q_proj(self.q_proj(x)))
         for part in self.parts:
-            h = part["q_proj_2"](part["q_proj"](h))
-        return self.head(h)
+            h = part["v_proj"](part["q_proj"](h))
+        return self.head(self.head_norm(h))
 
 
 def _model(kind: str, seed: int) -> nn.Module:
@@ -532,6 +623,7 @@ def _corrected(kind: str, model: nn.Module, layers: dict[str, Any]) -> torch.Ten
     return _answer(kind, model)
 
 
+@lru_cache  # the same for all answers that are tried
 def true_inject(
     kind: str, seed: int, targets: tuple[str, ...], rank: int, alpha: float
 ) -> dict[str, Any]:
@@ -571,11 +663,13 @@ def check_inject_lora(student: Student) -> None:
         ("encoder", ("q_proj", "v_proj"), 2, 4),
         ("encoder", ("out_proj",), 1, 3),
         ("toy", ("q_proj",), 2, 1),
+        ("toy", ("q_proj", "v_proj"), 1, 2),
         ("encoder", ("q_proj", "k_proj", "v_proj", "out_proj", "in_proj"), 3, 16),
     ]
     about = {
         "encoder": "a classifier on an encoder of 2 blocks",
-        "toy": "a model with `q_proj` at its top, `old_q_proj` and `parts.0.q_proj`",
+        "toy": "a model with `q_proj` at its top, `old_q_proj`, `parts.0.q_proj`, and "
+        "`parts.1.v_proj`, which is an nn.Tanh",
     }
     for kind, targets, rank, alpha in cases:
         args = kind, student.torch_seed, targets, rank, alpha
@@ -586,7 +680,9 @@ def check_inject_lora(student: Student) -> None:
             _explain_error(student, got["error"])
         _hold_layers(student, got["layers"], true["layers"])
         student.demand(
-            got["ranks"] == [rank], f"LoRALinear was made with rank {got['ranks'][0]}"
+            got["ranks"] == [rank],
+            f"LoRALinear was made with rank {got['ranks'][0]}, and rank is {rank}: its "
+            "arguments are (linear, rank, alpha)",
         )
         student.demand(
             got["kept"],
@@ -670,7 +766,7 @@ def _hold_trained(student: Student, got: list[str], wanted: list[str]) -> None:
     if extra:
         student.fail(
             f"`{extra[0]}` is trained ({len(extra)} too many are): everything but A, B "
-            "and the head must be frozen, also what is no target (norms, embeddings)"
+            "and `model.head` must be frozen, also what is no target (norms, embeddings)"
         )
 
 
@@ -714,6 +810,7 @@ def probe_fit(
         "weight": model[1].weight.detach().clone(),
         "bias": model[1].bias.detach().clone(),
         "frozen": torch.equal(model[0].weight, frozen),
+        "thawed": model[0].weight.requires_grad,
     }
 
 
@@ -748,6 +845,8 @@ def check_fit(student: Student) -> None:
         ([0.9, 0.7, 0.8, 0.6, 0.7, 0.8, 0.9, 0.95, 0.9], 8, 2),
         ([0.5, 0.5, 0.5, 0.5, 0.5], 4, 2),
         ([0.9, 0.8, 0.7, 0.6], 3, 2),
+        ([0.8, 0.6, 0.7, 0.5], 3, 2),
+        ([0.6004, 0.6002, 0.6001, 0.6], 3, 1),
         ([0.4, 0.6, 0.5, 0.3, 0.2], 4, 1),
         ([0.8, 0.9, 0.7, 0.8, 0.6, 0.9, 0.5, 0.9], 7, 2),
         ([0.7, 0.9, 0.85, 0.8, 0.75, 0.6, 0.5], 6, 3),
@@ -765,6 +864,11 @@ def check_fit(student: Student) -> None:
         trained = got["log"].count("train")
         if trained != n:
             _explain_stop(student, script, got["log"], n, best, (max_epochs, patience))
+        student.demand(
+            got["log"] == ["train", "evaluate"] * n,
+            f"evaluate() was called {got['log'].count('evaluate')} times in {n} epochs: "
+            "call it once after each, and keep what it gives",
+        )
         student.called = f"{call}: what it returns"
         student.expect(
             got["losses"],
@@ -782,13 +886,19 @@ def check_fit(student: Student) -> None:
         weights = sorted({*got["weight"].flatten().tolist(), *got["bias"].tolist()})
         student.called = f"{call}: the weights in the end"
         student.demand(got["frozen"], "the frozen weights have changed")
+        student.demand(not got["thawed"], "the frozen weights are no longer frozen")
         student.demand(len(weights) == 1, "weights of different epochs are mixed")
         if weights[0] == best:
             continue
         found = int(weights[0])
         what = "those before training" if found == 0 else f"those of epoch {found}"
         text = f"they are {what}, and epoch {best} was best"
-        if found == n:
+        if found == 0:
+            text += (
+                "\nLikely cause: the first loss is the lowest so far, however high it is: "
+                'start from float("inf")'
+            )
+        elif found == n:
             text += (
                 "\nLikely cause: they were not put back; or what was kept was no copy: "
                 "the tensors of state_dict() change with the model (clone them, or "
@@ -836,7 +946,7 @@ def _explain_stop(
     else:
         cause = (
             "it stops too early: it may go on until patience epochs in a row have "
-            "brought no loss below the lowest"
+            "brought no loss below the lowest; a little below is enough"
         )
     student.fail(f"{text}\nLikely cause: {cause}")
 
@@ -926,6 +1036,19 @@ def _score_causes(
         "NaN: 0/0 counts as 0 here": lambda got: bool(np.isnan(got).any()),
         "this is a share of all items; divide by the class's own count": right / n,
     }
+
+    def also(key: str) -> dict[str, Any]:
+        """Causes that precision, recall and F1 share."""
+        wanted = true[key]
+        return nan | {
+            "0/0 counts as 0, also for a class that never occurs or was never said": (
+                lambda got: same(got[wanted > 0], wanted[wanted > 0])
+            ),
+            "it is close: something is rounded, or a small number is added below": (
+                lambda got: np.allclose(got, wanted, atol=0.01)
+            ),
+        }
+
     swapped = (
         "precision and recall are swapped: rows are the truth, columns what was said"
     )
@@ -946,14 +1069,14 @@ def _score_causes(
             "this is the share of wrong ones": 1 - true["accuracy"],
             "this is the mean of the recalls; the accuracy counts all items alike": r,
         },
-        "precision": {swapped: true["recall"], **nan},
-        "recall": {swapped: true["precision"], **nan},
+        "precision": {swapped: true["recall"], **also("precision")},
+        "recall": {swapped: true["precision"], **also("recall")},
         "f1": {
             "the harmonic mean is wanted, not the plain one": (
                 (true["precision"] + true["recall"]) / 2
             ),
             "the factor 2 is missing": true["f1"] / 2,
-            **nan,
+            **also("f1"),
         },
         "macro_f1": {
             "the mean goes over all n_classes classes, not only over those that occur": (
@@ -1050,9 +1173,19 @@ def _interval_causes(a: Array, b: Array, draws: Array, width: float) -> dict[str
             middle(single[draws].mean(0))
         ),
         "low comes first": np.array([high, low]),
+        "a sentence that is drawn twice counts twice": middle(
+            np.array([single[np.unique(rows)].mean() for rows in draws])
+        ),
+        "the sign is lost: B may be ahead": middle(np.abs(gains)),
+    }
+    by_n = "divide by N: all that were drawn, also those on which the two agree"
+    differ = np.maximum(np.abs(single[draws]).sum(1), 1)
+    known |= {
+        f"these are counts; {by_n}": middle(gains * len(a)),
+        by_n: middle(single[draws].sum(1) / differ),
     }
     return {text: value.tolist() for text, value in known.items()} | {
-        "these are percentages or counts; differences of shares are wanted": (
+        "these are percentages; differences of shares are wanted": (
             lambda got: max(abs(got[0]), abs(got[1])) > 1
         ),
         "this is the mean and some standard deviations on each side; the quantiles are "
@@ -1093,6 +1226,7 @@ def _asks(text: str) -> bool:
     return "?" in text
 
 
+SHARES = ("rate", "others")
 GROUPS = {"not": _has_not, "short": _is_short, "question": _asks, "any": _is_any}
 
 
@@ -1159,6 +1293,8 @@ def check_error_rates(student: Student) -> None:
             ["not", "short"],
         ),
         (list(TEXTS[:5]), [1, 1, 0, 1, 0], [1, 0, 1, 0, 0], ["question", "any"]),
+        (list(TEXTS[:4]), [1, 1, 0, 1], [1, 0, 0, 1], ["not", "short"]),
+        (list(TEXTS[3:]), [0, 1, 1, 0, 0], [1, 1, 1, 1, 0], ["any", "not", "short"]),
         (
             more,
             [rng.randrange(3) for _ in more],
@@ -1172,7 +1308,8 @@ def check_error_rates(student: Student) -> None:
         groups = {name: GROUPS[name] for name in chosen}
         true = true_error_rates(texts, targets, predictions, groups)
         n_wrong = sum(t != p for t, p in zip(targets, predictions, strict=True))
-        causes = _rate_causes(true, len(texts), n_wrong)
+        causes = _pair_causes(texts, targets, predictions, groups)
+        causes |= _rate_causes(true, len(texts), n_wrong)
         student.expect(_plain(got), true, causes=causes)
 
 
@@ -1183,34 +1320,50 @@ def _rate_causes(true: dict[str, dict], n: int, n_wrong: int) -> dict[str, Any]:
         return lambda got: _any_row(got, true, fits)
 
     def empty(g: dict, t: dict, fits: Callable[[Any], bool]) -> bool:
-        return any(t[k] is None and fits(g[k]) for k in ("rate", "others"))
+        return any(t[k] is None and fits(g[k]) for k in SHARES)
 
     return {
+        "a text may belong to several groups: ask each group's function": (
+            lambda got: (
+                all(got[name]["n"] <= row["n"] for name, row in true.items())
+                and any(got[name]["n"] < row["n"] for name, row in true.items())
+            )
+        ),
+        "None is for a share of no texts at all; no errors among some texts is 0.0": (
+            shows(
+                lambda g, t: (
+                    g["n"] == t["n"] and any(t[k] == 0 and g[k] is None for k in SHARES)
+                )
+            )
+        ),
+        "in percent; shares are wanted": shows(
+            lambda g, t: _near(g["rate"], 100 * (t["rate"] or math.nan))
+        ),
         "a share of no texts at all is None, not 0": shows(
             lambda g, t: empty(g, t, lambda share: share == 0)
         ),
         "a share of no texts at all is None, not NaN": shows(
             lambda g, t: empty(g, t, math.isnan)
         ),
-        "these are the right ones; errors are wanted": shows(
-            lambda g, t: g["errors"] == t["n"] - t["errors"] != t["errors"]
+        "these are the right ones; errors are wanted": lambda got: all(
+            got[name]["errors"] == t["n"] - t["errors"] for name, t in true.items()
         ),
         "the rate is errors of the group by texts of the group, not by all texts": shows(
-            lambda g, t: _near(g["rate"], t["errors"] / n)
+            lambda g, t: _near(g["rate"], t["errors"] / n, not_=t["rate"])
         ),
         "the rate is errors of the group by texts of the group, not by all errors": (
-            shows(lambda g, t: _near(g["rate"], t["errors"] / max(n_wrong, 1)))
+            shows(
+                lambda g, t: _near(
+                    g["rate"], t["errors"] / max(n_wrong, 1), not_=t["rate"]
+                )
+            )
         ),
         "`others` is the error rate of all texts; of those outside the group is wanted": (
-            shows(lambda g, t: _near(g["others"], n_wrong / n))
+            shows(lambda g, t: _near(g["others"], n_wrong / n, not_=t["others"]))
         ),
         "`others` is a share of all texts; divide by the number outside": shows(
-            lambda g, t: _near(g["others"], (n_wrong - t["errors"]) / n)
-        ),
-        "a text may belong to several groups: ask each group's function": (
-            lambda got: (
-                all(got[name]["n"] <= row["n"] for name, row in true.items())
-                and any(got[name]["n"] < row["n"] for name, row in true.items())
+            lambda g, t: _near(
+                g["others"], (n_wrong - t["errors"]) / n, not_=t["others"]
             )
         ),
     }
@@ -1230,8 +1383,43 @@ def _any_row(got: Any, true: dict, fits: Callable[[dict, dict], bool]) -> bool:
     )
 
 
-def _near(value: Any, other: float) -> bool:
-    return isinstance(value, float) and math.isclose(value, other)
+def _near(value: Any, other: float, not_: float | None = None) -> bool:
+    """Whether a share is this one, and not the right one."""
+    if not isinstance(value, float) or value == not_:
+        return False
+    return math.isclose(value, other)
+
+
+def _pair_causes(
+    texts: list[str], targets: list[int], predictions: list[int], groups: dict
+) -> dict[str, Any]:
+    """Tables that come out when pairs of target and prediction are misread."""
+    pairs = list(zip(targets, predictions, strict=True))
+
+    def table(pairs: list[tuple[int, int]], texts: list[str] = texts) -> dict:
+        return true_error_rates(texts, *zip(*pairs, strict=True), groups)
+
+    def errors_of(table: dict) -> Callable[[Any], bool]:
+        return lambda got: all(
+            got[n]["errors"] == t["errors"] for n, t in table.items()
+        )
+
+    both = "an error is any prediction other than the target, whichever is larger"
+    causes: dict[str, Any] = {
+        both: table([(max(t, p), p) for t, p in pairs]),
+        f"{both} of the two": table([(min(t, p), p) for t, p in pairs]),
+    }
+    if len({*texts}) < len(texts):
+        last = dict(zip(texts, pairs, strict=True))
+        found = [pairs[texts.index(text)] for text in texts]
+        causes |= {
+            "a text may occur twice, and a dict keeps one of the two": table(
+                list(last.values()), list(last)
+            ),
+            "a text may occur twice, and texts.index gives the first: go through texts, "
+            "targets and predictions together": errors_of(table(found)),
+        }
+    return causes
 
 
 # ------------------------------------------------------------------ the measurement
@@ -1273,6 +1461,13 @@ def bag_of_words(train: Labelled) -> Any:
     return model.fit(train.texts, train.labels)
 
 
+@lru_cache
+def own_count(name: str) -> float:
+    """What counted words reach on a student's sentences."""
+    films = own_sentences(name)
+    return bag_of_words(films.train).score(films.test.texts, films.test.labels)
+
+
 @task(
     "measured",
     points=3,
@@ -1306,8 +1501,7 @@ def check_measured(student: Student) -> None:
             f"[{name!r}] is {value}, which no number of right ones out of 400 gives: "
             "keep four digits",
         )
-    films = own_sentences(student.name)
-    counted = bag_of_words(films.train).score(films.test.texts, films.test.labels)
+    counted = own_count(student.name)
     text = f"your sentences give {counted:.2f}\nLikely cause: "
     why = "measured with another STUDENT, or on other sentences?"
     for other in MODELS[1:]:

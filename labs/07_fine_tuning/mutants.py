@@ -974,6 +974,265 @@ def error_rates(texts, targets, predictions, groups):
         says="the key 'LoRA - head' is missing",
         code=figures('    "LoRA - head": (-0.0300, 0.0500),\n', ""),
     ),
+    # ------- written by a second author without sight of the checks
+    Mutant(
+        "what is 0 is not counted",
+        task="pool",
+        says="not what is not 0",
+        code="""
+def pool(h, mask, kind="mean"):
+    if kind == "first":
+        return h[:, 0]
+    h = h * mask[..., None]
+    return h.sum(dim=1) / (h != 0).sum(dim=1).clamp(min=1)
+""",
+    ),
+    Mutant(
+        "by the longest text's count",
+        task="pool",
+        says="each has its own number",
+        code=pooling("(h * mask[..., None]).sum(1) / mask.sum(1).max()"),
+    ),
+    Mutant(
+        "without [CLS]",
+        task="pool",
+        says="the first token takes part",
+        code=pooling(
+            "(h * mask[..., None])[:, 1:].sum(1) / (mask.sum(1)[:, None] - 1).clamp(min=1)"
+        ),
+    ),
+    Mutant(
+        "by way of NumPy",
+        task="pool",
+        says="no gradient comes back",
+        code="""
+def pool(h, mask, kind="mean"):
+    if kind == "first":
+        return h[:, 0].clone()
+    rows = zip(h.detach().numpy(), mask.numpy())
+    return torch.tensor(np.stack([x[m].mean(axis=0) for x, m in rows]))
+""",
+    ),
+    Mutant(
+        "always float32",
+        task="pool",
+        says="keep its kind of number",
+        code=pooling("(h.float() * mask[..., None]).sum(1) / mask.sum(1)[:, None]"),
+    ),
+    Mutant(
+        "the first token by default",
+        task="pool",
+        says="where it is not given",
+        code=pooling("(h * mask[..., None]).sum(1) / mask.sum(1)[:, None]").replace(
+            '"mean"):', '"first"):'
+        ),
+    ),
+    Mutant(
+        "the frozen map under no_grad",
+        task="LoRALinear",
+        says="none comes through the frozen map",
+        code=layer(
+            "        return self.linear(x) +",
+            "        with torch.no_grad():\n            frozen = self.linear(x)\n"
+            "        return frozen +",
+        ),
+    ),
+    Mutant(
+        "A of standard deviation 1",
+        task="LoRALinear",
+        says="it hardly learns",
+        code=layer(
+            "torch.randn(rank, linear.in_features) * 0.1",
+            "torch.randn(rank, linear.in_features)",
+        ),
+    ),
+    Mutant(
+        "x is detached",
+        task="LoRALinear",
+        says="none comes through the correction",
+        code=layer("(x @ self.lora_a.T)", "(x.detach() @ self.lora_a.T)"),
+    ),
+    Mutant(
+        "a seed inside",
+        task="LoRALinear",
+        says="set no seed inside",
+        code=layer(
+            "self.linear = linear\n",
+            "self.linear = linear\n        torch.manual_seed(0)\n",
+        ),
+    ),
+    Mutant(
+        "merge shares the bias",
+        task="LoRALinear",
+        says="the layer's own tensor",
+        code=layer(
+            "plain.bias.data = layer.linear.bias.detach().clone()",
+            "plain.bias = layer.linear.bias",
+        ),
+    ),
+    Mutant(
+        "merge empties the layer",
+        task="LoRALinear",
+        says="merge changed the layer",
+        code=layer(
+            "    return plain\n", "    layer.lora_b.data.zero_()\n    return plain\n"
+        ),
+    ),
+    Mutant(
+        "whatever has the name",
+        task="inject_lora",
+        says="only an nn.Linear is a target",
+        code=inject("isinstance(m, nn.Linear) and ", ""),
+    ),
+    Mutant(
+        "a head of one map only",
+        task="inject_lora",
+        says="the head is new and must learn",
+        code=inject(
+            "for p in model.head.parameters():",
+            "for p in (getattr(model.head, 'weight', None), getattr(model.head, 'bias', None)):",
+        ).replace("p.requires_grad = True", "if p is not None: p.requires_grad = True"),
+    ),
+    Mutant(
+        "all that begins with head",
+        task="inject_lora",
+        says="`head_norm.bias` is trained",
+        code=inject(
+            "for p in model.head.parameters():",
+            "for p in [p for n, p in model.named_parameters() if n.startswith('head')]:",
+        ),
+    ),
+    Mutant(
+        "put back only when it stops early",
+        task="fit",
+        says="they were not put back",
+        code=fit(
+            "                break\n    model",
+            "                model.load_state_dict(kept)\n                break\n    model",
+        ).replace("    model.load_state_dict(kept)\n    return", "    return"),
+    ),
+    Mutant(
+        "measures twice",
+        task="fit",
+        says="call it once after each",
+        code=fit("losses.append(loss)", "losses.append(evaluate())"),
+    ),
+    Mutant(
+        "a gain must be large",
+        task="fit",
+        says="a little below is enough",
+        code=fit("loss < lowest", "loss < lowest - 1e-3"),
+    ),
+    Mutant(
+        "the lowest starts at 1",
+        task="fit",
+        says="start from float",
+        code=fit('float("inf"), 0, None', "1.0, 0, copy.deepcopy(model.state_dict())"),
+    ),
+    Mutant(
+        "all is thawed in the end",
+        task="fit",
+        says="no longer frozen",
+        code=fit(
+            "    return losses", "    model.requires_grad_(True)\n    return losses"
+        ),
+    ),
+    Mutant(
+        "never said is all right",
+        task="scores",
+        says="also for a class that never occurs",
+        code=score(
+            "precision = share(right, m.sum(0))",
+            "precision = np.where(m.sum(0) > 0, share(right, m.sum(0)), 1.0)",
+        ),
+    ),
+    Mutant(
+        "a small number below",
+        task="scores",
+        says="something is rounded",
+        code=score("x / y if y else 0.0", "x / (y + 1e-4)"),
+    ),
+    Mutant(
+        "numbers, not shares",
+        task="interval",
+        says="divide by N",
+        code=quantiles("np.quantile((a - b)[draws].sum(1), [0.025, 0.975])"),
+    ),
+    Mutant(
+        "among those that differ",
+        task="interval",
+        says="divide by N",
+        code="""
+def interval(right_a, right_b, draws):
+    gain = (right_a.astype(int) - right_b)[draws]
+    differ = np.maximum(abs(gain).sum(axis=1), 1)
+    return np.quantile(gain.sum(axis=1) / differ, [0.025, 0.975])
+""",
+    ),
+    Mutant(
+        "each drawn sentence once",
+        task="interval",
+        says="counts twice",
+        code=quantiles(
+            "np.quantile([(a - b)[np.unique(row)].mean() for row in draws], [0.025, 0.975])"
+        ),
+    ),
+    Mutant(
+        "the absolute gain",
+        task="interval",
+        says="the sign is lost",
+        code=quantiles("np.quantile(abs((a - b)[draws].mean(1)), [0.025, 0.975])"),
+    ),
+    Mutant(
+        "no errors is None",
+        task="error_rates",
+        says="no errors among some texts",
+        code=rates("if errors else None", "if sum(errors) else None"),
+    ),
+    Mutant(
+        "one kind of error",
+        task="error_rates",
+        says="whichever is larger",
+        code=rates("t != p", "t > p"),
+    ),
+    Mutant(
+        "texts as keys",
+        task="error_rates",
+        says="a dict keeps one",
+        code=rates(
+            "    rows = list(zip(texts, targets, predictions))\n",
+            "    both = dict(zip(texts, zip(targets, predictions)))\n"
+            "    rows = [(text, t, p) for text, (t, p) in both.items()]\n",
+        ),
+    ),
+    Mutant(
+        "texts.index",
+        task="error_rates",
+        says="gives the first",
+        code=rates(
+            "    rows = list(zip(texts, targets, predictions))\n",
+            "    where = [texts.index(text) for text in texts]\n"
+            "    rows = [(texts[i], targets[i], predictions[i]) for i in where]\n",
+        ),
+    ),
+    Mutant(
+        "rates in percent",
+        task="error_rates",
+        says="in percent",
+        code=rates("return sum(errors)", "return 100 * sum(errors)"),
+    ),
+    Mutant(
+        "low and high exchanged",
+        task="measured",
+        says="low must be below high",
+        code=figures("(-0.0300, 0.0500)", "(0.0500, -0.0300)"),
+    ),
+    Mutant(
+        "an invented interval",
+        task="measured",
+        says="does not fit 400 sentences",
+        code=figures("(-0.0300, 0.0500)", "(0.0090, 0.0110)"),
+    ),
 ]
 
 EQUIVALENTS = [
@@ -1059,7 +1318,7 @@ class LoRALinear(nn.Module):
         self.linear.weight.requires_grad = False
         if linear.bias is not None:
             self.linear.bias.requires_grad = False
-        self.lora_a = nn.Parameter(torch.rand(rank, linear.weight.size(1)) - 0.5)
+        self.lora_a = nn.Parameter((torch.rand(rank, linear.weight.size(1)) - 0.5) / 4)
         self.lora_b = nn.Parameter(linear.weight.new_zeros(linear.weight.size(0), rank))
         self.register_buffer("scale", torch.tensor(alpha / rank))
     def forward(self, x):
@@ -1265,5 +1524,84 @@ def error_rates(texts, targets, predictions, groups):
         "lists for pairs",
         task="measured",
         code=figures("(0.0925, 0.2050)", "[0.0925, 0.2050]"),
+    ),
+    # ------- written by a second author without sight of the checks
+    Equivalent(
+        "merge by what the layer says to unit vectors",
+        task="LoRALinear",
+        code=LAYER
+        + """
+@torch.no_grad()
+def merge(layer):
+    n = layer.linear.in_features
+    zero = layer(torch.zeros(1, n))
+    weight = (layer(torch.eye(n)) - zero).T
+    plain = nn.Linear(n, len(weight), bias=layer.linear.bias is not None)
+    plain.weight.copy_(weight)
+    if layer.linear.bias is not None:
+        plain.bias.copy_(zero[0])
+    return plain.requires_grad_(False)
+""",
+    ),
+    Equivalent(
+        "saved to a file in memory",
+        task="fit",
+        code="""
+import io
+def fit(model, train_epoch, evaluate, max_epochs, patience):
+    losses, best, file = [], 0, None
+    while len(losses) < max_epochs and (not losses or len(losses) - best < patience):
+        train_epoch()
+        losses.append(evaluate())
+        if losses.index(min(losses)) == len(losses) - 1:
+            best, file = len(losses), io.BytesIO()
+            torch.save(model.state_dict(), file)
+    file.seek(0)
+    model.load_state_dict(torch.load(file, weights_only=True))
+    return losses
+""",
+    ),
+    Equivalent(
+        "scikit-learn",
+        task="scores",
+        code="""
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+def scores(targets, predictions, n_classes):
+    labels = list(range(n_classes))
+    m = confusion_matrix(targets, predictions, labels=labels)
+    p, r, f1, _ = precision_recall_fscore_support(
+        targets, predictions, labels=labels, zero_division=0)
+    return {"matrix": m, "accuracy": np.trace(m) / m.sum(), "precision": p,
+            "recall": r, "f1": f1, "macro_f1": f1.mean()}
+""",
+    ),
+    Equivalent(
+        "how often each sentence was drawn",
+        task="interval",
+        code="""
+def interval(right_a, right_b, draws):
+    n = draws.shape[1]
+    times = np.stack([np.bincount(row, minlength=n) for row in draws])
+    gain = np.array(right_a, int) - np.array(right_b, int)
+    return tuple(np.percentile(times @ gain / n, [2.5, 97.5]))
+""",
+    ),
+    Equivalent(
+        "a Counter of pairs",
+        task="error_rates",
+        code="""
+from collections import Counter
+def error_rates(texts, targets, predictions, groups):
+    def share(a, b):
+        return a / b if b else None
+    table = {}
+    for name, belongs in groups.items():
+        rows = zip(texts, targets, predictions)
+        c = Counter((bool(belongs(text)), t != p) for text, t, p in rows)
+        n = c[True, True] + c[True, False]
+        table[name] = {"n": n, "errors": c[True, True], "rate": share(c[True, True], n),
+                       "others": share(c[False, True], len(texts) - n)}
+    return table
+""",
     ),
 ]
