@@ -815,7 +815,9 @@ def check_multi_head(student: Student) -> None:
         (f"self-attention, positions {places.tolist()}", y, y, more, 2, None, places),
     ]
     for words, *args in cases:
-        words = f"multi_head(...), {words}, {args[3]} heads, x {tuple(args[0].shape)}"
+        words = (
+            f"multi_head(...), {words}, n_heads = {args[3]}, x {tuple(args[0].shape)}"
+        )
         got = _call(student, words, errors, *args)
         expected = true_multi_head(*args)
         _hold(student, got, expected, causes=_wrong_multi_heads(tuple(args)))

@@ -321,6 +321,9 @@ check(Block)
 #
 # - If `self.causal`, each block gets your `causal_mask` of the right length, else None.
 # - If `self.rotary`, each block gets the positions $0 \dots T-1$, else None.
+#
+# Task 7 turns the switches on a finished model, and T may change from call to call: look
+# at both in `forward`.
 
 
 # %%
@@ -395,7 +398,8 @@ print(tokenizer.decode(written[0].tolist()))
 # - A leak may be anywhere: all positions may see everything, or only position 3 may see
 #   position 4, or each may see the one seven places ahead.
 # - Scores may differ by less than $10^{-5}$ between two runs without any leak: on a GPU,
-#   sums are not always added in the same order. Leaks in the check are above $10^{-3}$.
+#   sums are not always added in the same order. A leak in the check moves some score by
+#   more than $10^{-3}$, and perhaps only one or two of them.
 # - Leave `ids` as it is.
 #
 # **Predict.** You change the token at position $t$. Which rows of the logits may change
@@ -482,7 +486,8 @@ trained.load_state_dict(lab.checks.trained_weights())
 print(measured)
 
 # %% [markdown]
-# Type the four numbers into the next cell. (The grader does not run the experiment; it
+# Type the four numbers into the next cell, as `table = {"trained": …, "no mask": …,
+# "no positions": …, "no scale": …}`. (The grader does not run the experiment; it
 # measures your passages itself, and compares.)
 
 # %% task="table"
@@ -651,8 +656,7 @@ def pronounce(known, words):
     symbols = ["<pad>", "<start>", "<end>", *sorted(set("".join(known))), *phonemes]
     ids = {symbol: i for i, symbol in enumerate(symbols)}
     rows = [
-        torch.tensor([ids[s] for s in (*word, "<start>", *sound, "<end>")])
-        for word, sound in spoken
+        [ids[s] for s in (*word, "<start>", *sound, "<end>")] for word, sound in spoken
     ]
     torch.manual_seed(0)
     model = Decoder(len(symbols), d_model=96, n_layers=2, n_heads=4, d_ff=192)
@@ -671,7 +675,8 @@ def learn(model, rows, n_steps, batch_size=32, lr=4e-3):
             starts = range(0, len(pool), batch_size)
             chunks = [pool[i : i + batch_size] for i in starts]
             waiting = [chunks[i] for i in torch.randperm(len(chunks)).tolist()]
-        x = nn.utils.rnn.pad_sequence(waiting.pop(), batch_first=True)
+        chosen = [torch.tensor(row) for row in waiting.pop()]
+        x = nn.utils.rnn.pad_sequence(chosen, batch_first=True)
         said = (x == 1).cumsum(dim=1)[:, :-1] > 0
         targets = x[:, 1:].masked_fill(~said, 0)
         logits = model(x[:, :-1])
