@@ -97,7 +97,15 @@ def _pack_causes(
         return lambda got: got[0].shape == got[1].shape and changed(got)
 
     joined = list(chain.from_iterable(documents))
+    by_id = y.masked_fill((x == end_id) & (y == end_id), IGNORED)
     return {
+        "an empty document is one too: two end tokens stand side by side": packed(
+            stream_of([one for one in documents if one], end_id)
+        ),
+        "-100 stands in the midst of the stream: only the places after its end have no "
+        "target, whatever the ids are": where(
+            lambda got: same(got[1], by_id) and not same(by_id, y)
+        ),
         "the last row, which is not full, is missing": lambda got: (
             n_whole and same(got[1].reshape(-1), y.reshape(-1)[:n_whole])
         ),
@@ -162,7 +170,7 @@ def check_pack(student: Student) -> None:
         sizes = [rng.randint(1, 9) for _ in range(rng.randint(4, 9))]
         documents = [[rng.randint(1, 90) for _ in range(n)] for n in sizes]
         cases.append((documents, seq_len, 99))
-    cases.append(([[7, 3]], 16, 99))
+    cases += [([[7, 3]], 16, 99), ([[5], [], [6, 7]], 4, 0)]
     for documents, seq_len, end_id in cases:
         call = "pack", documents, seq_len, end_id
         got = student.call(*call, raises=True)
@@ -205,6 +213,15 @@ def probe_masking(
     second = mask_tokens(ids.clone(), *args, generator)
     again = mask_tokens(ids.clone(), *args, torch.Generator().manual_seed(seed))
     return {"first": first, "second": second, "again": again, "kept": kept}
+
+
+def probe_once(names: dict[str, Any], ids: Tensor, args: list, seed: int) -> Any:
+    """Hide tokens once, or say what was raised."""
+    generator = torch.Generator().manual_seed(seed)
+    try:
+        return names["mask_tokens"](ids.clone(), *args, generator)
+    except Exception as error:
+        return {"error": describe_error(error, names)}
 
 
 @task(
@@ -275,6 +292,12 @@ def check_mask_tokens(student: Student) -> None:
             )
         student.fail(text)
     share = float(chosen.sum() / (~special).sum())
+    everywhere = float(chosen.float().mean())
+    student.demand(
+        abs(share - 0.15) < 0.02 or abs(everywhere - 0.15) > 0.006,
+        f"{share:.1%} of the ordinary tokens have a target; 15 % are wanted\n"
+        "Likely cause: these are 15 % of all places: special tokens do not count",
+    )
     _judge_chosen(student, share, chosen, special, x != ids)
     student.demand(
         not bool(((x != ids) & ~chosen).any()),
@@ -283,6 +306,8 @@ def check_mask_tokens(student: Student) -> None:
     )
     _judge_fates(student, x[chosen], ids[chosen], mask_id, vocab_size)
     _judge_draws(student, got, chosen & ~special)
+    _judge_places(student, x, ids, chosen, mask_id)
+    _judge_short_rows(student)
 
 
 def _judge_chosen(
@@ -384,6 +409,87 @@ def _judge_draws(student: Student, got: dict[str, Any], chosen: Tensor) -> None:
     )
 
 
+def _judge_places(
+    student: Student, x: Tensor, ids: Tensor, chosen: Tensor, mask_id: int
+) -> None:
+    """Does what becomes of a chosen token depend on its place, or on its row?"""
+    masked = x == mask_id
+    row = torch.arange(len(x))[:, None].expand_as(x) // (len(x) // 4)
+    first = chosen & (chosen.cumsum(1) == 1)
+    last = chosen & (chosen.flip(1).cumsum(1).flip(1) == 1)
+    parts = [
+        ("in a quarter of the rows", chosen & (row == i), 0.66, 0.94) for i in range(4)
+    ]
+    parts += [
+        ("of the first chosen ones of the rows", first, 0.48, 0.999),
+        ("of the last chosen ones of the rows", last, 0.48, 0.999),
+    ]
+    for words, part, low, high in parts:
+        share = float(masked[part].float().mean())
+        student.demand(
+            low < share < high,
+            f"{words} {share:.1%} became mask_id: what becomes of a chosen token must not "
+            "depend on where it stands. Draw for each one",
+        )
+    swapped = chosen & ~masked & (x != ids)
+    rows = [
+        one[at].tolist() for one, at in zip(x, swapped, strict=True) if at.sum() > 1
+    ]
+    student.demand(
+        sum(len(set(one)) == 1 for one in rows) < max(1, len(rows) / 2),
+        "the random ids of a row are all the same: draw one for each token",
+    )
+
+
+def _judge_short_rows(student: Student) -> None:
+    """Rows of 13, nothing special, and 12 ids of which five stand in the text."""
+    numbers, mask_id, n_rows, length = _numbers(student), 4, 2000, 13
+    usual = torch.tensor([3, 5, 6, 7, 8])
+    ids = usual[torch.randint(5, (n_rows, length), generator=numbers)]
+    got = student.probe(probe_once, ids, [[], mask_id, 12], student.torch_seed)
+    student.called = (
+        f"mask_tokens(ids of shape ({n_rows}, {length}), [], {mask_id}, 12, generator)"
+    )
+    if isinstance(got, dict) and "error" in got:
+        error = got["error"]
+        line = f", in the line `{error['line']}`" if error["line"] else ""
+        student.fail(
+            f"raised {error['error']}: {error['message']}{line}\n"
+            "Likely cause: special_ids may be an empty list"
+        )
+    x, y = two_tensors(student, got, "inputs and targets")
+    chosen = y != IGNORED
+    share = float(chosen.float().mean())
+    text = f"{share:.1%} of the tokens have a target; 15 % are wanted"
+    if abs(share - 1 / length) < 0.003:
+        text += "\nLikely cause: 15 % of 13 tokens are 1.95, which is rounded down to 1"
+    student.demand(abs(share - 0.15) < 0.02, text)
+    for place in range(length):
+        at = chosen[:, place]
+        share = float(at.float().mean())
+        student.demand(
+            0.08 < share < 0.22,
+            f"at place {place} of the rows {share:.1%} are chosen: every token that is "
+            "not special must have the same chance",
+        )
+        share = float((x[at, place] == mask_id).float().mean())
+        student.demand(
+            0.61 < share < 0.99,
+            f"of the chosen tokens at place {place} of the rows {share:.1%} became "
+            "mask_id: what becomes of a token is drawn for each one, with the shape of "
+            "ids, and not for each place",
+        )
+    became = set(x[chosen].tolist())
+    missing = [i for i in range(12) if i not in became]
+    text = f"no chosen token became {', '.join(map(str, missing))}"
+    text += ": the random ids go from 0 to vocab_size - 1"
+    if missing == [11]:
+        text += "\nLikely cause: torch.randint leaves out its upper end by itself"
+    elif missing and set(range(12)) - set(missing) == {mask_id, *usual.tolist()}:
+        text += "\nLikely cause: they are drawn from the ids of the text"
+    student.demand(not missing, text)
+
+
 # ------------------------------------------------------------------- 3, the schedule
 
 
@@ -447,6 +553,9 @@ def _rate_causes(
                 peak * step / (warmup + 1)
             ),
             "steps count from 1: do not add another 1": peak * (step + 1) / warmup,
+            "min_lr is no floor of the warm-up: it begins below it": (
+                lambda got: same(got, low)
+            ),
             "the warm-up starts from 0, not from min_lr": (
                 low + (peak - low) * step / warmup
             ),
@@ -498,9 +607,26 @@ def small_gpt(seed: int, n_layers: int = 1) -> GPT:
     return model
 
 
-def probe_groups(names: dict[str, Any], seed: int) -> dict[str, Any]:
+class OtherModel(torch.nn.Module):
+    """Parameters with 0, 1, 2 and 3 axes, under names that say nothing about them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.temperature = torch.nn.Parameter(torch.tensor(1.0))
+        self.gain = torch.nn.Parameter(torch.ones(4))
+        self.norm_table = torch.nn.Embedding(5, 4)
+        self.bias_map = torch.nn.Linear(4, 3)
+        self.filters = torch.nn.Conv1d(4, 2, 3)
+
+
+def model_for_groups(seed: int | None) -> torch.nn.Module:
+    """The small GPT, or the other model if there is no seed."""
+    return OtherModel() if seed is None else small_gpt(seed)
+
+
+def probe_groups(names: dict[str, Any], seed: int | None) -> dict[str, Any]:
     """Which decay each parameter gets from torch's AdamW."""
-    model = small_gpt(seed)
+    model = model_for_groups(seed)
     groups = names["parameter_groups"](model, 0.25)
     if not isinstance(groups, list | tuple) or not all(
         isinstance(group, dict) and "params" in group for group in groups
@@ -516,13 +642,24 @@ def probe_groups(names: dict[str, Any], seed: int) -> dict[str, Any]:
         for p in group["params"]
     }
     found = {name: decays.get(id(p)) for name, p in model.named_parameters()}
-    return {"decays": found, "two": len(groups) == 2}
+    given = [id(p) for group in optimizer.param_groups for p in group["params"]]
+    twice = [name for name, p in model.named_parameters() if given.count(id(p)) > 1]
+    return {"decays": found, "two": len(groups) == 2, "twice": twice}
 
 
 def check_groups(student: Student) -> None:
-    """Matrices decay, the rest does not, nothing is missing."""
-    got = student.probe(probe_groups, student.torch_seed)
-    student.called = "parameter_groups(model, weight_decay=0.25)"
+    """What has two axes or more decays, the rest does not, nothing is missing."""
+    for seed in (student.torch_seed, None):
+        got = student.probe(probe_groups, seed)
+        words = " with a model that is no GPT" if seed is None else ""
+        student.called = f"parameter_groups(model, weight_decay=0.25){words}"
+        _judge_groups(student, got, model_for_groups(seed))
+
+
+def _judge_groups(
+    student: Student, got: dict[str, Any], model: torch.nn.Module
+) -> None:
+    """Each parameter's decay."""
     if "other" in got:
         student.fail(
             'must return a list of two dicts with "params" and "weight_decay", not '
@@ -531,8 +668,19 @@ def check_groups(student: Student) -> None:
             * (got["other"] is None)
         )
     if "refused" in got:
-        student.fail(f"torch.optim.AdamW refuses it: {got['refused']}")
-    shapes = {name: p.ndim for name, p in small_gpt(0).named_parameters()}
+        text = f"torch.optim.AdamW refuses it: {got['refused']}"
+        if "more than one" in got["refused"]:
+            text += (
+                "\nLikely cause: tied weights are one parameter, which has two names in "
+                "the modules; model.parameters() gives it once"
+            )
+        student.fail(text)
+    student.demand(
+        not got["twice"],
+        f"`{''.join(got['twice'][:1])}` stands in it twice: tied weights are one parameter, which "
+        "model.parameters() gives once",
+    )
+    shapes = {name: p.ndim for name, p in model.named_parameters()}
     right = {name: 0.25 if ndim >= 2 else 0.0 for name, ndim in shapes.items()}
     for name, ndim in shapes.items():
         found, wanted = got["decays"][name], right[name]
@@ -545,6 +693,11 @@ def check_groups(student: Student) -> None:
             cause = "it is in neither group, so it would never be trained"
         elif found == 0.75:
             cause = 'its group has no "weight_decay", so the optimiser\'s default holds'
+        elif isinstance(model, OtherModel):
+            cause = (
+                "the number of axes decides (two or more decay), and neither the name "
+                "nor the kind of layer"
+            )
         elif ndim == 1:
             cause = "biases and the gains of norms (one axis) do not decay"
         elif "emb" in name:
@@ -563,7 +716,10 @@ def probe_steps(
 ) -> dict[str, Any]:
     """Train for some steps; parameters and what was returned after each."""
     model = small_gpt(seed)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    flat_ones = [p for p in model.parameters() if p.ndim == 1]
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    groups = [{"params": flat_ones}, {"params": matrices}]
+    optimizer = torch.optim.SGD(groups, lr=0.5)
     returned, params = [], []
     for micro_batches in batches:
         try:
@@ -576,7 +732,7 @@ def probe_steps(
             return {"error": describe_error(error, names)}
         returned.append(result)
         params.append(flat([p.detach() for p in model.parameters()]))
-    return {"returned": returned, "params": params}
+    return {"returned": returned, "params": params, "training": model.training}
 
 
 def flat(tensors: Sequence[Tensor]) -> Tensor:
@@ -652,12 +808,14 @@ def _total(many: Sequence[Sequence[Tensor]], divisor: float = 1) -> list[Tensor]
     return [sum(parts) / divisor for parts in zip(*many, strict=True)]
 
 
-def _step_causes(steps: Steps) -> dict[str, Tensor]:
-    """Parameters after one step with a mistake."""
+def _step_causes(steps: Steps) -> dict[str, Callable[[Any], bool]]:
+    """Whether these are the parameters after one step with a mistake."""
     clip = steps.clip
 
-    def after(gradients: Callable[[GPT, list[Pair]], list[Tensor]]) -> Tensor:
-        return steps.run(1, gradients)[1]
+    def after(
+        gradients: Callable[[GPT, list[Pair]], list[Tensor]],
+    ) -> Callable[[Any], bool]:
+        return lambda got: _close(got, steps.run(1, gradients)[1])  # only if asked
 
     def means(m: GPT, pairs: list[Pair]) -> list[list[Tensor]]:
         return _grads(steps.losses(m, pairs, "mean"), m)
@@ -681,14 +839,37 @@ def _step_causes(steps: Steps) -> dict[str, Tensor]:
     def both(make: Callable[[GPT, list[Pair]], list[Tensor]]) -> Callable:
         return lambda m, pairs: fitted(m, make(m, pairs))
 
-    def in_turn(reduction: str) -> Tensor:
+    def in_turn(got: Any) -> bool:
+        n = count(steps.batches[0])
+        return any(
+            _close(got, one) for one in (_one("mean"), _one("sum"), _one("sum", n))
+        )
+
+    def _one(reduction: str, divisor: int = 1) -> Tensor:
         model = small_gpt(steps.seed)
         for pair in steps.batches[0]:
-            loss = steps.losses(model, [pair], reduction)[0]
+            loss = steps.losses(model, [pair], reduction)[0] / divisor
             moved = fitted(model, _grads([loss], model)[0])
             for p, g in zip(model.parameters(), moved, strict=True):
                 p.data.sub_(g, alpha=0.5)
         return flat([p.detach() for p in model.parameters()])
+
+    def cut_as_they_add_up(m: GPT, pairs: list[Pair]) -> list[Tensor]:
+        so_far = [torch.zeros_like(p) for p in m.parameters()]
+        for g in sums(m, pairs):
+            so_far = cut(_total([so_far, _total([g], count(pairs))]))
+        return so_far
+
+    def by_largest(m: GPT, pairs: list[Pair]) -> list[Tensor]:
+        grads = _total(sums(m, pairs), count(pairs))
+        return [g * min(1, clip / float(flat(grads).abs().max())) for g in grads]
+
+    def positive(pairs: list[Pair]) -> int:
+        return sum(int((y > 0).sum()) for _, y in pairs)
+
+    def without_0(m: GPT, pairs: list[Pair]) -> list[Tensor]:
+        others = [(x, y.masked_fill(y == 0, IGNORED)) for x, y in pairs]
+        return _total(sums(m, others), positive(pairs))
 
     def with_loss(loss: Callable[[GPT, Tensor, Tensor], Tensor]) -> Callable:
         return lambda m, pairs: fitted(
@@ -732,8 +913,12 @@ def _step_causes(steps: Steps) -> dict[str, Tensor]:
                 after(both(lambda m, pairs: _total(means(m, pairs)[-1:], len(pairs)))),
             )
         ),
+        "0 is an id like any other: only targets of -100 do not count": _any_of(
+            after(both(without_0)),
+            after(both(lambda m, pairs: _total(sums(m, pairs), positive(pairs)))),
+        ),
         "a step is made for each micro-batch: only one step, when all have added "
-        "their gradients": _any_of(in_turn("mean"), in_turn("sum")),
+        "their gradients": in_turn,
         "the gradient is not clipped, or only after the step": after(
             lambda m, pairs: _total(sums(m, pairs), count(pairs))
         ),
@@ -752,6 +937,17 @@ def _step_causes(steps: Steps) -> dict[str, Tensor]:
             lambda m, pairs: _total(
                 [cut(_total([g], count(pairs))) for g in sums(m, pairs)]
             )
+        ),
+        "it is clipped after each micro-batch: clip once, when all have added their "
+        "gradients": after(cut_as_they_add_up),
+        "it is clipped before it is divided by the number of targets": after(
+            lambda m, pairs: _total([cut(_total(sums(m, pairs)))], count(pairs))
+        ),
+        "the length of a vector is the root of the sum of squares, and not its largest "
+        "number": after(by_largest),
+        "a part of the parameters alone is clipped: the norm is that of all gradients "
+        "as one long vector": after(
+            lambda m, pairs: _part_cut(m, _total(sums(m, pairs), count(pairs)), cut)
         ),
         "a gradient that is shorter than grad_clip stays as it is: it was scaled up": (
             after(
@@ -775,9 +971,26 @@ def _step_causes(steps: Steps) -> dict[str, Tensor]:
     }
 
 
-def _any_of(*values: Tensor) -> Callable[[Any], bool]:
-    """Recognises any of several values."""
-    return lambda got: any(same(got, value, rtol=1e-4, atol=1e-7) for value in values)
+def _any_of(*causes: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """Recognises any of several mistakes."""
+    return lambda got: any(cause(got) for cause in causes)
+
+
+def _close(got: Any, value: Tensor) -> bool:
+    """The same parameters."""
+    return same(got, value, rtol=1e-4, atol=1e-7)
+
+
+def _part_cut(model: GPT, grads: Sequence[Tensor], cut: Callable) -> list[Tensor]:
+    """Clipped are only the parameters with one axis, the optimiser's first group."""
+    flat_ones = [
+        g for g, p in zip(grads, model.parameters(), strict=True) if p.ndim == 1
+    ]
+    clipped = iter(cut(flat_ones))
+    return [
+        next(clipped) if p.ndim == 1 else g
+        for g, p in zip(grads, model.parameters(), strict=True)
+    ]
 
 
 def _batches(student: Student, sizes: list[list[tuple[int, int]]]) -> list[list[Pair]]:
@@ -845,6 +1058,12 @@ def check_train_step(student: Student) -> None:
                 text += "\nLikely cause: micro-batches may differ in shape"
             student.fail(text)
         _judge_steps(student, Steps(seed, batches, clip), got, call)
+        student.called = call
+        student.demand(
+            got["training"],
+            "the model is in evaluation mode afterwards: dropout is off then, so leave "
+            "the mode as it is",
+        )
 
 
 def _judge_steps(
@@ -957,6 +1176,10 @@ def _probs_causes(
         "largest logit first, or let torch's softmax do it": lambda got: (
             bool(got.isnan().any()) and float(logits.max()) > 80
         ),
+        "hidden tokens win, since all logits here are below your replacement: only "
+        "-infinity is below every number": lambda got: (
+            float(logits.max()) < -10_000 and bool(((got > 0) & (right == 0)).any())
+        ),
         "it holds NaN: is a row left without any token?": lambda got: bool(
             got.isnan().any()
         ),
@@ -979,6 +1202,14 @@ def _probs_causes(
         causes |= _top_k_causes(logits, temperature, top_k, top_p)
     if top_p is not None and top_p < 1:
         causes |= _top_p_causes(logits, temperature, top_k, top_p)
+    if len(logits) > 1:
+        causes[
+            "the first row is right and another is not: each row has its own order, and "
+            "its own limits"
+        ] = lambda got: same(got[0].double(), right[0], rtol=1e-4, atol=1e-6)
+    causes[
+        "a token that is not kept has a probability: has it a score of -infinity?"
+    ] = lambda got: bool(((got > 0) & (right == 0)).any())
     if temperature != 1:
         causes[
             "the temperature changes nothing here: is it left out, or does it divide "
@@ -1085,6 +1316,7 @@ def check_next_token_probs(student: Student) -> None:
         logits = clear_logits(numbers, temperature, top_k, top_p, 12)
         cases.append((logits, options))
     cases.append((cases[0][0] * 40 + 900, {"temperature": 0.5}))
+    cases.append((cases[0][0] * 10 - 20_000, {"top_k": 3}))
     for logits, given in cases:
         options = {"temperature": 1.0, "top_k": None, "top_p": None} | given
         got = student.call("next_token_probs", logits, raises=True, **given)
@@ -1105,6 +1337,24 @@ def check_next_token_probs(student: Student) -> None:
         if not same(got, expected, rtol=1e-4, atol=1e-6):
             causes = _probs_causes(logits, **options)
         student.expect(got, expected, rtol=1e-4, atol=1e-6, causes=causes)
+    got = student.call("next_token_probs", torch.zeros(2, 4), top_p=0.5)
+    student.called = "next_token_probs(four equal logits, top_p=0.5), each row sorted"
+    student.demand(isinstance(got, Tensor), f"must be a tensor, not {kind_of(got)}")
+    expected = torch.tensor([[0.5, 0.5, 0.0, 0.0]] * 2, dtype=got.dtype)
+    student.expect(
+        got.sort(-1, descending=True).values,
+        expected,
+        rtol=1e-4,
+        causes={
+            "two of them have exactly top_p, which is enough: at least, and not more": (
+                lambda got: bool((got[:, 3] == 0).all())
+            ),
+            "equal tokens are all kept: the fewest are wanted, so count places in the "
+            "order, and do not compare probabilities": lambda got: bool(
+                (got > 0).all()
+            ),
+        },
+    )
 
 
 # ----------------------------------------------------------- 6 and 7, reading once
@@ -1216,12 +1466,14 @@ def _attention_causes(
     scores = (q @ k.transpose(-2, -1) / 2) * right
     zeroed = scores.softmax(-1) @ v
     scaled = (q @ k.transpose(-2, -1) / 2).softmax(-1) * right @ v
+    hidden = (q @ k.transpose(-2, -1) / 2).masked_fill(~right, -math.inf)
+    sideways = hidden.softmax(-2) @ v
     turned = (
         torch.cat([new_k, k[:, :, :n_old]], 2),
         torch.cat([new_v, v[:, :, :n_old]], 2),
     )
     return {
-        "nothing is masked: a new position must not see the new ones behind it": (
+        "nothing is masked: a new position must not see the new ones after it": (
             seen(ones)
         ),
         "the mask begins at the top left corner, as if the queries were the first "
@@ -1231,7 +1483,7 @@ def _attention_causes(
             n_old > 0 and seen(ones[:, :n_new].tril(), new_k, new_v)(got)
         ),
         "a position must see itself too": seen(ones.tril(n_old - 1)),
-        "a position sees one too many: none behind itself": seen(ones.tril(n_old + 1)),
+        "a position sees one too many: none after itself": seen(ones.tril(n_old + 1)),
         "it holds NaN, from a position that may see nothing. Each sees itself at least: is "
         "the mask the wrong way round, or one column short?": lambda got: bool(
             got.isnan().any()
@@ -1242,6 +1494,11 @@ def _attention_causes(
         ),
         "the scores are not divided by the root of K": seen(right, s=2.0),
         "the scores are divided by K: its root is wanted": seen(right, s=0.5),
+        "K is the length of one head's query: q's last axis": lambda got: any(
+            seen(right, s=2 / math.sqrt(n))(got) for n in (2, 3, 12, n_new, n_all)
+        ),
+        "the softmax goes over the queries: the weights of one query add up to 1, so "
+        "it goes over the last axis": lambda got: same(got, sideways, rtol=1e-4),
         "the hidden scores are 0, and e to the power of 0 is 1: -infinity is wanted": (
             lambda got: same(got, zeroed, rtol=1e-4, atol=1e-6)
         ),
@@ -1309,7 +1566,7 @@ def _alone(model: GPT, ids: Tensor, script: Tensor | None) -> Tensor | None:
         "What is new to it in each turn of the loop?",
         "Make one cache for the whole text. Keep what the model has not read yet: first "
         "the prompt, later the one token that was chosen. Read it, choose from the "
-        "logits of its last position, and put the choice behind ids.",
+        "logits of its last position, and append the choice to ids.",
         "logits[:, -1] is the last position. choose gives (B,), and the model wants "
         "(B, 1): [:, None]. The cache counts positions by itself, so the model must "
         "never get a token twice. torch.no_grad() saves memory.",
@@ -1326,6 +1583,8 @@ def check_generate(student: Student) -> None:
     ):
         ids = torch.randint(11, (n_rows, length), generator=numbers)
         script = torch.randint(11, (n_rows, n), generator=numbers) if scripted else None
+        if script is not None:
+            script[:, 0] = 0  # an id like any other: no reason to stop
         seed = student.torch_seed
         got = student.probe(probe_generate, seed, ids, n, script)
         student.called = (
@@ -1406,6 +1665,22 @@ def _judge_generated(
                 "reading are what the first choice is made from": (
                     lambda got, twice=twice: twice
                 ),
+                "the model has not read the whole prompt before the first choice": (
+                    lambda got, i=i: (
+                        i == 0
+                        and sizes[:1] != [length]
+                        and (sum(sizes[: -n or None]) < length)
+                    )
+                ),
+                "choose wants the logits as they are, and no probabilities": (
+                    lambda got, true=true: (
+                        same(got, true.softmax(-1), rtol=1e-4)
+                        or same(got, true.log_softmax(-1), rtol=1e-4)
+                    )
+                ),
+                "the cache is not empty when the call begins: each call makes its own": (
+                    lambda got, i=i: i == 0 and sizes[:1] == [length] and length > 1
+                ),
                 "the model does not know what came before: the cache must live through "
                 "the whole loop": lambda got, i=i, alone=got["alone"]: (
                     i == 1 and same(got, alone, rtol=1e-4, atol=1e-5)
@@ -1422,12 +1697,14 @@ def _judge_generated(
         got["ids"],
         whole,
         causes={
-            "the prompt is missing: the new tokens stand behind it": (
+            "the prompt is missing: the new tokens stand after it": (
                 lambda got: same(got, rest)
             ),
             "one token is missing: there must be max_new_tokens new ones": (
                 lambda got: same(got, whole[:, :-1])
             ),
+            "the text ends early: there must be max_new_tokens new ones, whatever they "
+            "are": lambda got: got.shape[1] < whole.shape[1],
             "there is one token too many": lambda got: same(got[:, :-1], whole),
             "the result has the axis of tokens first": lambda got: same(got, whole.T),
         },

@@ -42,6 +42,18 @@ def mask_tokens(ids, special_ids, mask_id, vocab_size, generator):
     inputs[swapped] = words[swapped]
     return inputs, targets
 """
+RANKS = """
+def mask_tokens(ids, special_ids, mask_id, vocab_size, generator):
+    ordinary = ~torch.isin(ids, torch.tensor(special_ids, dtype=ids.dtype))
+    lots = torch.rand(ids.shape, generator=generator).masked_fill(~ordinary, 2.0)
+    n = COUNT
+    chosen = (lots.argsort(1).argsort(1) < n[:, None]) & ordinary
+    fate = torch.rand(ids.shape, generator=generator)
+    words = torch.randint(vocab_size, ids.shape, generator=generator)
+    inputs = torch.where(chosen & (fate < 0.8), mask_id, ids)
+    inputs = torch.where(chosen & (fate >= 0.9), words, inputs)
+    return inputs, ids.masked_fill(~chosen, -100)
+"""
 PROBS = """
 def next_token_probs(logits, temperature=1.0, top_k=None, top_p=None):
     logits = logits / temperature
@@ -1319,6 +1331,312 @@ def generate(model, ids, max_new_tokens, choose):
     ),
 ]
 
+# Written without sight of the checks, by someone who had solved the lab as a student.
+BLIND = [
+    Mutant(
+        "empty documents are skipped",
+        task="pack",
+        says="two end tokens stand side by side",
+        code=swap(PACK, "in documents:", "in filter(None, documents):"),
+    ),
+    Mutant(
+        "filler recognised by two end tokens",
+        task="pack",
+        says="-100 stands in the midst of the stream",
+        code=swap(
+            PACK,
+            "return torch.tensor(inputs), torch.tensor(targets)",
+            "x, y = torch.tensor(inputs), torch.tensor(targets)\n"
+            "    return x, y.masked_fill((x == end_id) & (y == end_id), -100)",
+        ),
+    ),
+    Mutant(
+        "the last id is never drawn",
+        task="mask_tokens",
+        says="torch.randint leaves out its upper end by itself",
+        code=swap(MASK, "torch.randint(vocab_size", "torch.randint(vocab_size - 1"),
+    ),
+    Mutant(
+        "one random id a row",
+        task="mask_tokens",
+        says="the random ids of a row are all the same",
+        code=swap(
+            MASK,
+            "torch.randint(vocab_size, ids.shape, generator=generator)",
+            "torch.randint(vocab_size, (len(ids), 1), generator=generator).expand(ids.shape)",
+        ),
+    ),
+    Mutant(
+        "random ids are tokens of the batch",
+        task="mask_tokens",
+        says="they are drawn from the ids of the text",
+        code=swap(
+            MASK,
+            "torch.randint(vocab_size, ids.shape, generator=generator)",
+            "ids.flatten()[torch.randperm(ids.numel(), generator=generator)].view_as(ids)",
+        ),
+    ),
+    Mutant(
+        "one fate for each place of the rows",
+        task="mask_tokens",
+        says="and not for each place",
+        code=swap(
+            MASK, "torch.full(ids.shape, 0.8)", "torch.full(ids.shape[1:], 0.8)"
+        ).replace("    masked &= chosen", "    masked = masked & chosen"),
+    ),
+    Mutant(
+        "the first 80 % of the batch are masked",
+        task="mask_tokens",
+        says="must not depend on where it stands",
+        code=MASK.split("    masked = ")[0]
+        + """
+    rows, places = chosen.nonzero(as_tuple=True)
+    a, b = round(0.8 * len(rows)), round(0.9 * len(rows))
+    inputs[rows[:a], places[:a]] = mask_id
+    words = torch.randint(vocab_size, (b - a,), generator=generator)
+    inputs[rows[a:b], places[a:b]] = words
+    return inputs, targets
+""",
+    ),
+    Mutant(
+        "the first 80 % of each row are masked",
+        task="mask_tokens",
+        says="must not depend on where it stands",
+        code=MASK.split("    masked = ")[0]
+        + """
+    for b in range(len(ids)):
+        at = chosen[b].nonzero()[:, 0]
+        n, m = round(0.8 * len(at)), round(0.9 * len(at))
+        inputs[b, at[:n]] = mask_id
+        inputs[b, at[n:m]] = torch.randint(vocab_size, (m - n,), generator=generator)
+    return inputs, targets
+""",
+    ),
+    Mutant(
+        "the first place is never chosen",
+        task="mask_tokens",
+        says="at place 0 of the rows 0.0% are chosen",
+        code=swap(MASK, "    chosen = ", "    odds[:, 0] = 0\n    chosen = "),
+    ),
+    Mutant(
+        "special_ids must not be empty",
+        task="mask_tokens",
+        says="special_ids may be an empty list",
+        code=swap(
+            MASK,
+            "    for s in special_ids:\n        odds[ids == s] = 0",
+            "    odds[torch.stack([ids == s for s in special_ids]).any(0)] = 0",
+        ),
+    ),
+    Mutant(
+        "a number for each row, rounded down",
+        task="mask_tokens",
+        says="1.95, which is rounded down to 1",
+        code=swap(RANKS, "COUNT", "(ordinary.sum(1) * 0.15).long()"),
+    ),
+    Mutant(
+        "15 % of all places",
+        task="mask_tokens",
+        says="special tokens do not count",
+        code=swap(
+            RANKS, "COUNT", "torch.full((len(ids),), round(ids.shape[1] * 0.15))"
+        ),
+    ),
+    Mutant(
+        "the warm-up never below min_lr",
+        task="learning_rate",
+        says="min_lr is no floor of the warm-up",
+        code=swap(
+            RATE,
+            "return step / warmup_steps * lr",
+            "return max(min_lr, step / warmup_steps * lr)",
+        ),
+    ),
+    Mutant(
+        "groups by name",
+        task="train_step",
+        says="neither the name nor the kind of layer",
+        code="""
+def parameter_groups(model, weight_decay):
+    small = [p for n, p in model.named_parameters() if "bias" in n or "norm" in n]
+    rest = [p for n, p in model.named_parameters() if "bias" not in n and "norm" not in n]
+    return [{"params": rest, "weight_decay": weight_decay},
+            {"params": small, "weight_decay": 0.0}]
+"""
+        + STEP,
+    ),
+    Mutant(
+        "two axes and no more",
+        task="train_step",
+        says="neither the name nor the kind of layer",
+        code=swap(GROUPS, "p.ndim > 1", "p.ndim == 2") + STEP,
+    ),
+    Mutant(
+        "a number without axes is lost",
+        task="train_step",
+        says="it is in neither group",
+        code=swap(
+            GROUPS,
+            "        (decay if p.ndim > 1 else rest).append(p)",
+            "        if p.ndim:\n            (decay if p.ndim > 1 else rest).append(p)",
+        )
+        + STEP,
+    ),
+    Mutant(
+        "tied weights twice",
+        task="train_step",
+        says="stands in it twice",
+        code=swap(
+            GROUPS,
+            "    for p in model.parameters():",
+            "    for p in [p for m in model.modules() for p in m.parameters(recurse=False)]:",
+        )
+        + STEP,
+    ),
+    Mutant(
+        "only the first group is clipped",
+        task="train_step",
+        says="a part of the parameters alone is clipped",
+        code=GROUPS
+        + swap(
+            STEP,
+            "clip_grad_norm_(model.parameters(),",
+            'clip_grad_norm_(optimizer.param_groups[0]["params"],',
+        ),
+    ),
+    Mutant(
+        "clipped whenever something was added",
+        task="train_step",
+        says="it is clipped after each micro-batch",
+        code=GROUPS
+        + swap(
+            STEP,
+            "        total += loss.item()\n    torch",
+            "        total += loss.item()\n        torch",
+        ),
+    ),
+    Mutant(
+        "clipped by the largest number",
+        task="train_step",
+        says="the root of the sum of squares",
+        code=GROUPS
+        + swap(STEP, "grad_clip)\n    opt", "grad_clip, math.inf)\n    opt"),
+    ),
+    Mutant(
+        "clipped, then divided",
+        task="train_step",
+        says="clipped before it is divided",
+        code=GROUPS
+        + swap(
+            swap(STEP, '"sum") / n', '"sum")'),
+            "    optimizer.step()\n    return total",
+            "    for p in model.parameters():\n        p.grad /= n\n"
+            "    optimizer.step()\n    return total / n",
+        ),
+    ),
+    Mutant(
+        "id 0 does not count",
+        task="train_step",
+        says="0 is an id like any other",
+        code=GROUPS + swap(STEP, "(y != -100).sum()", "(y > 0).sum()"),
+    ),
+    Mutant(
+        "the model stays in evaluation mode",
+        task="train_step",
+        says="leave the mode as it is",
+        code=GROUPS
+        + swap(STEP, "    total = 0.0", "    model.eval()\n    total = 0.0"),
+    ),
+    Mutant(
+        "one more at exactly top_p",
+        task="next_token_probs",
+        says="at least, and not more",
+        code=swap(PROBS, "sums >= top_p", "sums > top_p"),
+    ),
+    Mutant(
+        "top-p by a limit on the probability",
+        task="next_token_probs",
+        says="count places in the order",
+        code=swap(
+            PROBS,
+            "        drop = torch.zeros_like(drop).scatter(1, order, drop)\n",
+            "        lowest = ordered.masked_fill(drop, math.inf).amin(-1, keepdim=True)\n"
+            "        drop = logits < lowest\n",
+        ),
+    ),
+    Mutant(
+        "-10,000 for -infinity",
+        task="next_token_probs",
+        says="only -infinity is below every number",
+        code=swap(
+            PROBS,
+            'logits.masked_fill(logits < limit, float("-inf"))',
+            "logits.masked_fill(logits < limit, -1e4)",
+        ),
+    ),
+    Mutant(
+        "the first row's order for all",
+        task="next_token_probs",
+        says="each row has its own order",
+        code=swap(
+            PROBS,
+            "scatter(1, order, drop)",
+            "scatter(1, order[:1].expand_as(order), drop)",
+        ),
+    ),
+    Mutant(
+        "softmax over the queries",
+        task="cached_attention",
+        says="the softmax goes over the queries",
+        code=swap(ATTEND, "softmax(-1)", "softmax(-2)"),
+    ),
+    Mutant(
+        "scaled by the number of heads",
+        task="cached_attention",
+        says="the length of one head's query",
+        code=swap(ATTEND, "q.shape[-1] ** -0.5", "q.shape[1] ** -0.5"),
+    ),
+    Mutant(
+        "an end that nobody asked for",
+        task="generate",
+        says="the text ends early",
+        code=swap(
+            GENERATE,
+            "        if i + 1 < max_new_tokens",
+            "        if (new == 0).all():\n            break\n"
+            "        if i + 1 < max_new_tokens",
+        ),
+    ),
+    Mutant(
+        "choose gets log probabilities",
+        task="generate",
+        says="wants the logits as they are",
+        code=swap(
+            GENERATE, "choose(logits[:, -1])", "choose(logits[:, -1].log_softmax(-1))"
+        ),
+    ),
+    Mutant(
+        "one cache for all calls",
+        task="generate",
+        says="each call makes its own",
+        code="CACHES = {}\n"
+        + swap(
+            GENERATE,
+            "cache = model.new_cache(B, T + max_new_tokens)",
+            "cache = CACHES.setdefault(B, model.new_cache(B, 16))",
+        ),
+    ),
+    Mutant(
+        "begins with the prompt's last token",
+        task="generate",
+        says="has not read the whole prompt",
+        code=swap(
+            GENERATE, "model(ids, kv_cache=cache)", "model(ids[:, -1:], kv_cache=cache)"
+        ),
+    ),
+]
+MUTANTS += BLIND
+
 EQUIVALENTS = [
     # -------------------------------------------------------------------- pack
     Equivalent("row by row", task="pack", code=PACK),
@@ -1444,7 +1762,7 @@ def learning_rate(step, lr, min_lr, warmup_steps, max_steps):
         task="train_step",
         code="""
 def parameter_groups(model, weight_decay):
-    small = [p for n, p in model.named_parameters() if "bias" in n or "norm" in n]
+    small = [p for n, p in model.named_parameters() if len(p.shape) in (0, 1)]
     known = {id(p) for p in small}
     return [{"params": small, "weight_decay": 0},
             {"params": [p for p in model.parameters() if id(p) not in known],
@@ -1633,6 +1951,71 @@ def generate(model, ids, max_new_tokens, choose):
         if t >= T - 1:
             columns.append(choose(logits[:, 0]))
     return torch.stack(columns, 1)
+""",
+    ),
+    # --------------------------------- written without sight of the checks
+    Equivalent(
+        "lots, and their ranks",
+        task="mask_tokens",
+        code=swap(RANKS, "COUNT", "(ordinary.sum(1) * 0.15).round()"),
+    ),
+    Equivalent(
+        "token by token",
+        task="mask_tokens",
+        code="""
+def mask_tokens(ids, special_ids, mask_id, vocab_size, generator):
+    draws = torch.rand(2, *ids.shape, generator=generator).tolist()
+    words = torch.randint(vocab_size, ids.shape, generator=generator)
+    inputs, targets = ids.clone(), torch.full_like(ids, -100)
+    for b, row in enumerate(ids.tolist()):
+        for t, i in enumerate(row):
+            if i in special_ids or draws[0][b][t] >= 0.15:
+                continue
+            targets[b, t] = i
+            if draws[1][b][t] < 0.9:
+                inputs[b, t] = mask_id if draws[1][b][t] < 0.8 else words[b, t]
+    return inputs, targets
+""",
+    ),
+    Equivalent(
+        "gradients asked for, the flat ones first",
+        task="train_step",
+        code="""
+def parameter_groups(model, weight_decay):
+    groups = [{"params": [], "weight_decay": 0}, {"params": [], "weight_decay": weight_decay}]
+    for p in model.parameters():
+        groups[len(p.shape) >= 2]["params"].append(p)
+    return groups
+
+def train_step(model, optimizer, micro_batches, grad_clip):
+    params = list(model.parameters())
+    n = sum(int((y != -100).sum()) for _, y in micro_batches)
+    sums, total = [torch.zeros_like(p) for p in params], 0.0
+    for x, y in micro_batches:
+        loss = F.cross_entropy(model(x).flatten(0, 1), y.flatten(), reduction="sum") / n
+        for s, g in zip(sums, torch.autograd.grad(loss, params)):
+            s += g
+        total += loss.item()
+    for p, s in zip(params, sums):
+        p.grad = s
+    torch.nn.utils.clip_grad_norm_(params, grad_clip)
+    optimizer.step()
+    return total
+""",
+    ),
+    Equivalent(
+        "one buffer for the text",
+        task="generate",
+        code="""
+def generate(model, ids, max_new_tokens, choose):
+    T = ids.shape[1]
+    text = F.pad(ids, (0, max_new_tokens))
+    cache, start = model.new_cache(len(ids), text.shape[1] + 7), 0
+    with torch.no_grad():
+        for t in range(T, text.shape[1]):
+            text[:, t] = choose(model(text[:, start:t], kv_cache=cache)[:, -1])
+            start = t
+    return text
 """,
     ),
 ]

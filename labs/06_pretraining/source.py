@@ -58,9 +58,10 @@ check, hint, progress = lab.check, lab.hint, lab.progress
 #
 # The end token says that a document is over, and the next one begins. Both can be learned:
 # where to stop, and how to start. So **each token of the stream but the first is a target
-# (目标) exactly once**, and the input at its place is the token before it. In the last row
-# there may be places left: there the input is `end_id`, and the target is -100, which
-# losses leave out. A row of -100 alone is not made.
+# (目标) exactly once**, and the input at its place is the token before it. An empty document
+# leaves two end tokens side by side. In the last row there may be places left: there the
+# input is `end_id`, and the target is -100, which losses leave out. A row of -100 alone is
+# not made.
 #
 # With `pack([[5, 6, 7], [8, 9]], seq_len=4, end_id=0)` the stream is 0 5 6 7 0 8 9 0, and
 #
@@ -358,7 +359,7 @@ check(cached_attention)
 #
 # `generate(model, ids, max_new_tokens, choose)` continues each row of `ids`. `choose` is a
 # function: `choose(logits)` takes logits (B, V) for the next token and gives its ids, (B,).
-# Call it once for each new token. The result is `ids` with the new tokens behind them.
+# Call it once for each new token. The result is `ids` with the new tokens after them.
 #
 # For a prompt (提示) of T tokens and N new ones the model may compute at most T + N positions
 # in all.
@@ -508,9 +509,10 @@ print(f'    "causal": {causal_bits},\n    "masked": {masked_bits},')
 print(f'    "counting": {counting},')
 
 # %% [markdown]
-# Type the eleven numbers into the next cell, with two digits after the point. (The grader
-# does not run the experiment. It counts on your texts itself, and knows where trainings of
-# this length end.)
+# Type the eleven numbers into the next cell, with two digits after the point, as a
+# dictionary `bits`: its three entries are the lines that were printed. (The grader does not
+# run the experiment. It counts on your texts itself, and knows where trainings of this length
+# end.)
 
 # %% task="bits"
 ### BEGIN SOLUTION
