@@ -124,7 +124,7 @@ def checks(lax: bool = False) -> dict[str, list[str]]:
         "book": ["python", "book/build.py"],
         "tests": ["pytest", "-q", "-n", "2", "--dist", "loadscope", "tests"],
         "notebooks": ["lmcore", "notebooks", "check"] + ["--lax"] * lax,
-        "labs": ["lmcore", "labs", "check"],
+        "labs": ["lmcore", "labs", "check", "--jobs", "2"],
         "nbgrader": ["python", "-m", "lmcore.course.labs.nbgrader_job"],
     }
 

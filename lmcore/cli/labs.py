@@ -70,20 +70,15 @@ def check(
     only: Annotated[
         str, typer.Option(help="Try only answers whose name or task holds this word.")
     ] = "",
+    jobs: Annotated[int, typer.Option(min=1, help="Labs at a time.")] = 1,
     root: Root = None,
 ) -> None:
     """Prove each lab: blank 0, solved full marks, every wrong answer rejected."""
-    from lmcore.course.labs.build import LabError
-    from lmcore.course.labs.prove import prove_lab
+    from lmcore.course.labs.prove import prove_labs
 
     problems = 0
-    for lab in _find(root, names):
-        try:
-            proof = prove_lab(lab, run=not quick, only=only)
-        except LabError as error:
-            problems += 1
-            typer.echo(str(error), err=True)
-            continue
+    labs = _find(root, names)
+    for proof in prove_labs(labs, run=not quick, only=only, jobs=jobs):
         typer.echo(proof.line())
         for problem in proof.problems:
             typer.echo(f"  {problem}", err=True)

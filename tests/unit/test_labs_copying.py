@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 
-from lmcore.course.labs.copying import copies, functions_in, imports_of_lmcore
+from lmcore.course.labs.copying import copies, functions_in, imports_of, names_of
 from lmcore.tokenizers import bpe_merge
 
 PASTED = inspect.getsource(bpe_merge.merge_short)
@@ -62,13 +62,31 @@ def test_short_functions_are_nobodys():
     assert functions_in("def f(x):\n    return x + 1") == {}
 
 
-def test_imports_of_lmcore_are_flagged():
+def test_imports_of_lmcore_and_of_what_was_not_given_are_flagged():
     source = "from lmcore.tokenizers import ByteBPETokenizer\nimport lmcore.data, os"
-    assert imports_of_lmcore(source) == ["lmcore.tokenizers", "lmcore.data"]
-    assert imports_of_lmcore("from lmcores import x") == []
+    assert imports_of(source) == ["lmcore.tokenizers", "lmcore.data", "os"]
+    flags = ["imports lmcore.tokenizers", "imports lmcore.data"]
+    assert copies([source], given=["import lmcore"]) == flags
+    assert copies(["from lmcores import x"]) == ["imports lmcores"]
+    assert copies(["import torch.nn"]) == ["imports torch.nn"]
+    assert copies(["import torch.nn"], given=["import torch"]) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("C = type(lab).check.__globals__['find_lab']('01')", "__globals__"),
+        ("from importlib import import_module", "import_module"),
+        ("exec('x = 1')", "exec"),
+    ],
+)
+def test_ways_to_the_course_s_own_code_are_flagged(source, name):
+    (flag,) = copies([source])
+    assert flag.startswith(f"uses `{name}`")
 
 
 @pytest.mark.parametrize("source", ["def (", "\x00", "(" * 5000, "é = '\ud800'"])
 def test_code_that_does_not_parse_has_no_functions(source):
     assert functions_in(source) == {}
-    assert imports_of_lmcore(source) == []
+    assert imports_of(source) == []
+    assert names_of(source) == set()

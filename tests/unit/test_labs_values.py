@@ -39,6 +39,7 @@ def test_plain_values_arrive_as_they_were(value):
         torch.tensor(1.5),
         torch.empty(0, 4),
         torch.tensor([True, False]),
+        torch.arange(6).reshape(3, 2)[:, :1],  # one column: an odd stride
         torch.ones(2, dtype=torch.bfloat16),
         torch.ones(3, 2).T,
     ],

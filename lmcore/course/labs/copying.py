@@ -9,12 +9,30 @@ a variable is replaced by the order of its first appearance.
 import ast
 import builtins
 import hashlib
+import sys
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
 import lmcore
 
+# With these a notebook reaches what it was not given: the checks, or the reference.
+ROUNDABOUT = {
+    "__globals__",
+    "__import__",
+    "__subclasses__",
+    "_getframe",
+    "_modules",
+    "eval",
+    "exec",
+    "f_back",
+    "f_globals",
+    "find_lab",
+    "get_objects",
+    "get_referrers",
+    "import_module",
+    "load_module",
+}
 SMALLEST = 30  # nodes of a function's tree; shorter ones coincide by chance
 BUILTIN = frozenset(dir(builtins))
 
@@ -65,13 +83,20 @@ def course_functions() -> dict[str, str]:
     return found
 
 
-def copies(sources: Iterable[str], solutions: Iterable[str] = ()) -> list[str]:
-    """What an instructor is told about copied functions and imports of lmcore.
+def copies(
+    sources: Iterable[str],
+    solutions: Iterable[str] = (),
+    given: Iterable[str] = (),
+) -> list[str]:
+    """What an instructor is told about copied functions, and what is taken from where.
 
     Args:
         sources: The student's cells, without those that were given.
         solutions: The course's own cells for the tasks.
+        given: The cells that were handed out: what they import may be used.
     """
+    usual = {module.split(".")[0] for cell in given for module in imports_of(cell)}
+    usual |= sys.stdlib_module_names - {"lmcore"}
     known = dict(course_functions())
     for solution in solutions:
         for name, text in functions_in(solution).items():
@@ -81,7 +106,15 @@ def copies(sources: Iterable[str], solutions: Iterable[str] = ()) -> list[str]:
         for name, text in functions_in(source).items():
             if text in known:
                 flags.append(f"`{name}` is the same code as {known[text]}")
-        flags += [f"imports {module}" for module in imports_of_lmcore(source)]
+        flags += [
+            f"imports {module}"
+            for module in imports_of(source)
+            if module.split(".")[0] == "lmcore" or module.split(".")[0] not in usual
+        ]
+        flags += [
+            f"uses `{name}`, by which the course's own code can be reached"
+            for name in sorted(ROUNDABOUT & names_of(source))
+        ]
     return flags
 
 
@@ -103,19 +136,36 @@ def own_functions(sources: Iterable[str], solutions: Iterable[str]) -> dict[str,
     return found
 
 
-def imports_of_lmcore(source: str) -> list[str]:
-    """The modules of lmcore that a text imports."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
+def imports_of(source: str) -> list[str]:
+    """The modules that a text imports."""
     modules = []
-    for node in ast.walk(tree):
+    for node in _nodes(source):
         if isinstance(node, ast.ImportFrom) and node.module:
             modules.append(node.module)
         elif isinstance(node, ast.Import):
             modules += [alias.name for alias in node.names]
-    return [m for m in modules if m == "lmcore" or m.startswith("lmcore.")]
+    return modules
+
+
+def names_of(source: str) -> set[str]:
+    """The names and attributes that a text uses."""
+    names = set()
+    for node in _nodes(source):
+        if isinstance(node, ast.Name):
+            names.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            names.add(node.attr)
+        elif isinstance(node, ast.alias):
+            names.add(node.name)
+    return names
+
+
+def _nodes(source: str) -> list[ast.AST]:
+    """Every node of a text's tree; none if it does not parse."""
+    try:
+        return [*ast.walk(ast.parse(source))]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
 
 
 def _without_words(function: ast.FunctionDef) -> ast.FunctionDef:

@@ -179,7 +179,8 @@ class Grader:
 
     def _flags(self, result: Result, cells: list[Cell], own: list[str]) -> list[str]:
         """What the instructor should look at; none of it changes a mark."""
-        flags = copies(own, self.solutions)
+        given = [cell.source for cell in self.blank if cell.kind == "code"]
+        flags = copies(own, self.solutions, given)
         for name in double_names(cells):
             flags.append(f"several cells are called {name}: the last one counts")
         if result.name and result.name == self._given_name():

@@ -5,7 +5,11 @@ answers are rejected with a message that points at the cause, and how many right
 in other styles are accepted.
 """
 
+import functools
+import multiprocessing
 import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
 import nbformat
@@ -13,6 +17,7 @@ import nbformat
 from lmcore.course.labs.answers import Equivalent, Mutant
 from lmcore.course.labs.build import (
     END,
+    LabError,
     solved_notebook,
     student_notebook,
 )
@@ -75,6 +80,30 @@ class Proof:
         if self.cpu_seconds is None:
             return text
         return f"{text} (solved notebook: {self.cpu_seconds:.0f} s of CPU)"
+
+
+def prove_labs(
+    labs: Sequence[Lab], *, run: bool = True, only: str = "", jobs: int = 1
+) -> Iterator[Proof]:
+    """Prove several labs, each in a process of its own; proofs come in the labs' order.
+
+    Args:
+        labs: Which.
+        run: As in ``prove_lab``.
+        only: As in ``prove_lab``.
+        jobs: Labs at a time.
+    """
+    prove = functools.partial(_prove_or_say, run=run, only=only)
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(prove, labs)
+
+
+def _prove_or_say(lab: Lab, run: bool, only: str) -> Proof:
+    """A lab's proof; one whose files cannot be built has that as its problem."""
+    try:
+        return prove_lab(lab, run=run, only=only)
+    except LabError as error:
+        return Proof(lab.folder.name, 0, problems=[str(error)])
 
 
 def prove_lab(

@@ -92,7 +92,7 @@ def _array_to_json(value: Any) -> list | bool | None:
     """A tensor or an array; None if it is neither. Imports neither library."""
     torch, numpy = sys.modules.get("torch"), sys.modules.get("numpy")
     if torch is not None and isinstance(value, torch.Tensor):
-        plain = value.detach().cpu().contiguous()
+        plain = value.detach().cpu().clone(memory_format=torch.contiguous_format)
         dtype = str(plain.dtype).removeprefix("torch.")
         data = plain.flatten().view(torch.uint8) if plain.numel() else plain
         raw = bytes(data.numpy()) if plain.numel() else b""
