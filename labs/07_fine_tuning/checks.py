@@ -281,8 +281,9 @@ def _linear(weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Linear:
         "parameter; requires_grad_(False) freezes a whole module, its bias too. In "
         "forward x stands at the left: first A, then B, both transposed. merge needs B "
         "at the left of A, for weight has the shape (D_out, D_in).",
-        "__init__: freeze the given map, torch.randn by the root of D_in for A of shape "
-        "(rank, D_in), torch.zeros for B of shape (D_out, rank), and keep alpha divided by rank. "
+        "__init__: freeze the given map, torch.randn divided by the root of D_in for A "
+        "of shape (rank, D_in), torch.zeros for B of shape (D_out, rank), and keep alpha "
+        "divided by rank. "
         "forward: the map's answer plus the scaled product of x, A transposed and B "
         "transposed. merge: a new nn.Linear of the same sizes (with bias or without), "
         "whose weight is filled under torch.no_grad(), by copy_ or by way of .data.",
@@ -322,7 +323,8 @@ def check_lora_linear(student: Student) -> None:
     student.demand(
         wanted / 10 < spread < 3 * wanted,
         f"the numbers of `lora_a` start with a standard deviation of {spread:.3f}, and "
-        f"1 / sqrt(D_in) is {wanted:.3f}: with other sizes it hardly learns",
+        f"1 / sqrt(D_in) is {wanted:.3f}: with much larger ones the "
+        "layer hardly learns, and with much smaller ones B gets next to no gradient",
     )
 
 

@@ -1040,7 +1040,7 @@ def pool(h, mask, kind="mean"):
     Mutant(
         "A of standard deviation 1",
         task="LoRALinear",
-        says="it hardly learns",
+        says="the layer hardly learns",
         code=layer(
             "torch.randn(rank, linear.in_features) * 0.1",
             "torch.randn(rank, linear.in_features)",

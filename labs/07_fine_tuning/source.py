@@ -95,8 +95,8 @@ check(pool)
 # \mathbf{x}A^\top B^\top, \qquad A: (r, D_\text{in}), \quad B: (D_\text{out}, r).$$
 #
 # $A$ starts random, normal with a standard deviation of $1/\sqrt{D_\text{in}}$: with much
-# larger numbers it hardly learns. $B$ starts at zero. So at first the layer answers as
-# the frozen map does.
+# larger numbers the layer hardly learns. $B$ starts at zero. So at first the layer
+# answers as the frozen map does.
 #
 # - `LoRALinear(linear, rank, alpha)` keeps the map as `self.linear`, and $A$ and $B$ as
 #   the parameters `self.lora_a` and `self.lora_b`. Of all its parameters these two alone
