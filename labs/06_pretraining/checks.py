@@ -1799,6 +1799,16 @@ def check_bits(student: Student) -> None:
             number = isinstance(value, int | float) and not isinstance(value, bool)
             student.demand(number, f"[{name!r}][{key}] must be a number")
     _judge_counting(student, got["counting"])
+    turned = {"causal": "masked", "masked": "causal"}
+    student.demand(
+        any(
+            not low <= got[turned[name]][step] <= high
+            for name, row in ENDS.items()
+            for step, (low, high) in row.items()
+        )
+        or got["causal"][300] < got["masked"][300],
+        "are the rows of the causal and of the masked model swapped?",
+    )
     for name, row in ENDS.items():
         _judge_training(student, name, got[name], row)
 
@@ -1814,6 +1824,8 @@ def _judge_counting(student: Student, row: dict[int, float]) -> None:
             cause = "these are nats; bits are nats divided by log 2"
         elif abs(row[order] - 2**value) <= 0.05 * 2**value:
             cause = "this is the perplexity; bits are its logarithm to base 2"
+        elif abs(row[order] - value) <= 0.051:
+            cause = "two digits after the point are wanted"
         student.fail(
             f"['counting'][{order}] is {row[order]:.2f}, which does not fit your texts\n"
             f"Likely cause: {cause}"

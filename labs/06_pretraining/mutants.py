@@ -1627,6 +1627,18 @@ def parameter_groups(model, weight_decay):
         ),
     ),
     Mutant(
+        "the two trainings swapped",
+        task="bits",
+        says="are the rows of the causal and of the masked model swapped?",
+        code=f"bits = {BITS | {'causal': BITS['masked'], 'masked': BITS['causal']}}",
+    ),
+    Mutant(
+        "one digit after the point",
+        task="bits",
+        says="two digits after the point are wanted",
+        code=f"bits = {BITS | {'counting': {2: 3.6, 3: 3.0, 5: 2.4}}}",
+    ),
+    Mutant(
         "begins with the prompt's last token",
         task="generate",
         says="has not read the whole prompt",
