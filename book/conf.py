@@ -37,7 +37,6 @@ html_theme = "sphinx_book_theme"
 html_static_path = ["static"]
 html_favicon = "static/favicon.svg"
 html_css_files = ["book.css"]
-html_js_files = [("book.js", {"defer": "defer"})]
 html_copy_source = True
 html_sourcelink_suffix = ""  # so that the download of a notebook is named .ipynb
 html_last_updated_fmt = None
