@@ -1072,7 +1072,304 @@ figures = {"bits": figures["bits"], "reach": {k: {s: v * 1.5 for s, v in r.items
         "must hold numbers for",
         'figures = {"bits": {}, "reach": {}}',
     ),
+    # ------------------------------- written without sight of the checks
+    Mutant(
+        "a ramp for the sigmoid",
+        "lstm_step",
+        "a ramp of straight lines",
+        step(
+            i="s = lambda v: torch.clamp(0.2 * v + 0.5, 0, 1)",
+            f="i, f",
+            o="i, f, o = s(i), s(f), s(o)",
+        ),
+    ),
+    Mutant(
+        "lets in what it forgets",
+        "lstm_step",
+        "the input gate is not 1 - f",
+        step(c="new_c = f * c + (1 - f) * g"),
+    ),
+    Mutant(
+        "squeezed",
+        "lstm_step",
+        "squeeze takes them away",
+        step(end="return new_h.squeeze(), new_c.squeeze()"),
+    ),
+    Mutant(
+        "float32 on the way",
+        "lstm_step",
+        "float32 on the way",
+        step(z="z = (x @ W_x.T + h @ W_h.T + b).float()"),
+    ),
+    Mutant(
+        "as long as the longest",
+        "run_lstm",
+        "shape (3, 2, 3), expected (3, 4, 3)",
+        run(
+            "h, c = lstm_step(x[:, t], state, weights)\n"
+            "state = torch.where(real, h, state[0]), torch.where(real, c, state[1])\n"
+            "out.append(h * real)",
+            before="T = int(lengths.max())",
+        ),
+    ),
+    Mutant(
+        "the state in place",
+        "run_lstm",
+        "work on a copy",
+        run(
+            "h, c = lstm_step(x[:, t], state, weights)\nmine = real[:, 0]\n"
+            "state[0][mine], state[1][mine] = h[mine], c[mine]\nout.append(h * real)"
+        ),
+    ),
+    Mutant(
+        "float32 for the output",
+        "run_lstm",
+        "torch.zeros makes float32",
+        run(
+            "h, c = lstm_step(x[:, t], state, weights)\n"
+            "state = torch.where(real, h, state[0]), torch.where(real, c, state[1])\n"
+            "out[:, t] = h * real",
+            before="out = torch.zeros(B, T, state[0].shape[1])",
+            after="return out, state",
+        ),
+    ),
+    Mutant(
+        "a single row from zeros",
+        "run_lstm",
+        "the steps start from zeros",
+        run(
+            "h, c = lstm_step(x[:, t], state, weights)\n"
+            "state = torch.where(real, h, state[0]), torch.where(real, c, state[1])\n"
+            "out.append(h * real)",
+            before="state = tuple(s * (B > 1) for s in state)",
+        ),
+    ),
+    Mutant(
+        "enable_grad",
+        "step_back",
+        "this task is done by hand",
+        """
+def step_back(x, state, weights, d_state):
+    with torch.enable_grad():
+        leaves = [t.clone().requires_grad_() for t in (x, *state, *weights)]
+        g = torch.autograd.grad(lstm_step(leaves[0], leaves[1:3], leaves[3:]), leaves, d_state)
+    return g[0], g[1:3], g[3:]
+""",
+    ),
+    Mutant(
+        "torch.func.vjp",
+        "step_back",
+        "this task is done by hand",
+        """
+def step_back(x, state, weights, d_state):
+    return torch.func.vjp(lstm_step, x, state, weights)[1](d_state)
+""",
+    ),
+    Mutant(
+        "forward mode",
+        "step_back",
+        "this task is done by hand",
+        """
+def step_back(x, state, weights, d_state):
+    def loss(*args):
+        h, c = lstm_step(*args)
+        return (h * d_state[0]).sum() + (c * d_state[1]).sum()
+
+    return torch.func.jacfwd(loss, argnums=(0, 1, 2))(x, state, weights)
+""",
+    ),
+    Mutant(
+        "finite differences",
+        "step_back",
+        "differences of finite steps",
+        """
+def step_back(x, state, weights, d_state):
+    parts = [t.clone() for t in (x, *state, *weights)]
+
+    def loss():
+        h, c = lstm_step(parts[0], parts[1:3], parts[3:])
+        return (h * d_state[0]).sum() + (c * d_state[1]).sum()
+
+    grads = [torch.zeros_like(part) for part in parts]
+    for part, grad in zip(parts, grads):
+        for k in range(part.numel()):
+            for step in (1e-5, -1e-5):
+                old = part.view(-1)[k].item()
+                part.view(-1)[k] = old + step
+                grad.view(-1)[k] += loss() / (2 * step)
+                part.view(-1)[k] = old
+    return grads[0], grads[1:3], grads[3:]
+""",
+    ),
+    Mutant(
+        "tanh twice",
+        "step_back",
+        "takes no tanh more",
+        back(dg="dg = delta * i * (1 - torch.tanh(g) ** 2)"),
+    ),
+    Mutant(
+        "vjp of the layer",
+        "bptt",
+        "this task is done by hand",
+        """
+def bptt(x, state, weights, d_output):
+    return torch.func.vjp(lambda *a: run_lstm(*a)[0], x, state, weights)[1](d_output)
+""",
+    ),
+    Mutant(
+        "five steps back and no further",
+        "bptt",
+        "bptt with B = 3, T = 9",
+        through_time(**{"for": "for t in range(T - 1, max(-1, T - 6), -1):"}),
+    ),
+    Mutant(
+        "walks from zeros",
+        "bptt",
+        "the steps start from zeros",
+        through_time(
+            start="dh = dc = torch.zeros_like(state[0]); kept = [(dh, dc)]",
+            sums="for t in range(T): kept.append(lstm_step(x[:, t], kept[-1], weights))\n    sums = [0, 0, 0]",
+        ),
+    ),
+    Mutant(
+        "adds to d_output",
+        "bptt",
+        "work on a copy",
+        through_time(
+            arrive="    d_output[:, t] += dh; arriving = (d_output[:, t], dc)"
+        ),
+    ),
+    Mutant(
+        "four equal blocks",
+        "ByteLM",
+        "one block is drawn and repeated",
+        model(
+            W_h="self.W_h = nn.Parameter(((2 * torch.rand(hidden_size, hidden_size) - 1) * k).repeat(4, 1))"
+        ),
+    ),
+    Mutant(
+        "a seed of its own",
+        "ByteLM",
+        "torch.manual_seed in __init__",
+        model(k="torch.manual_seed(0); k = 1 / math.sqrt(hidden_size)"),
+    ),
+    Mutant(
+        "small vectors",
+        "ByteLM",
+        "leave them as nn.Embedding and nn.Linear make them",
+        model(
+            size="nn.init.uniform_(self.tok_emb.weight, -0.1, 0.1); self.hidden_size = hidden_size"
+        ),
+    ),
+    Mutant(
+        "a head of zeros",
+        "ByteLM",
+        "leave them as nn.Embedding and nn.Linear make them",
+        model(
+            size="nn.init.zeros_(self.lm_head.weight); self.hidden_size = hidden_size"
+        ),
+    ),
+    Mutant(
+        "keeps its state",
+        "ByteLM",
+        "is one kept in self",
+        model(
+            size="self.hidden_size = hidden_size; self.last = None",
+            **{
+                "if": "if state is None and self.last and len(self.last[0]) == len(ids):\n            state = self.last\n        if state is None:"
+            },
+            end="self.last = [s.detach() for s in state]\n        return self.lm_head(out), state",
+        ),
+    ),
+    Mutant(
+        "dropout without end",
+        "ByteLM",
+        "is there chance in `read`",
+        model(x="x = nn.functional.dropout(self.tok_emb(ids), 0.1)"),
+    ),
+    Mutant(
+        "int32",
+        "cut",
+        "int64 is what was given",
+        """
+def cut(ids, n_streams, length):
+    n = (len(ids) - 1) // n_streams
+    places = torch.arange(n_streams)[:, None] * n + torch.arange(n)
+    return [(ids[p].int(), ids[p + 1]) for p in torch.split(places, length, dim=1)]
+""",
+    ),
+    Mutant(
+        "tensors for floats",
+        "train",
+        "loss.item() is the number",
+        loop(note="    bits.append(loss.detach() / math.log(2))"),
+    ),
+    Mutant(
+        "each clipped alone",
+        "train",
+        "all parameters together",
+        loop(clip="    for p in model.parameters(): nn.utils.clip_grad_norm_(p, 1.0)"),
+    ),
+    Mutant(
+        "always of length 1",
+        "train",
+        "only where it is longer",
+        loop(
+            clip="    norm = sum((p.grad**2).sum() for p in model.parameters()).sqrt()\n        for p in model.parameters(): p.grad /= norm"
+        ),
+    ),
+    Mutant(
+        "learns from bits",
+        "train",
+        "the loss in nats",
+        loop(
+            loss="    loss = nn.CrossEntropyLoss()(logits.transpose(1, 2), targets) / math.log(2)",
+            note="    bits.append(loss.item())",
+        ),
+    ),
+    Mutant(
+        "a mean so far",
+        "train",
+        "not a mean over the pieces so far",
+        loop(end="return [sum(bits[: k + 1]) / (k + 1) for k in range(len(bits))]"),
+    ),
+    Mutant(
+        "log10",
+        "train",
+        "not by log10(2)",
+        loop(note="    bits.append(loss.item() / math.log10(2))"),
+    ),
+    Mutant(
+        "the likeliest below 1",
+        "sample",
+        "only at temperature 0",
+        write(**{"if": "    if int(temperature) == 0:"}),
+    ),
+    Mutant(
+        "at least one byte",
+        "sample",
+        "n new ones are wanted",
+        write(**{"for": "for _ in range(max(n, 1)):"}),
+    ),
+    Mutant(
+        "layers exchanged",
+        "figures",
+        "does not fit your layers",
+        """
+reach = figures["reach"]
+figures = {"bits": figures["bits"], "reach": {**reach, "LSTM, bias 0": reach["LSTM, bias 3"]}}
+""",
+    ),
+    Mutant(
+        "0 for what is small",
+        "figures",
+        "does not fit your layers",
+        """
+figures = {"bits": figures["bits"], "reach": {**figures["reach"], "RNN": {10: 0.0016, 25: 0.0, 50: 0.0}}}
+""",
+    ),
 ]
+
 
 EQUIVALENTS = [
     Equivalent("the longhand", "lstm_step", step()),
@@ -1349,5 +1646,58 @@ figures = {"bits": {**figures["bits"], "LSTM": figures["bits"]["LSTM"] + 0.04, "
         """
 figures = {"reach": dict(reversed(figures["reach"].items())), "bits": dict(reversed(figures["bits"].items()))}
 """,
+    ),
+    # ------------------------------- written without sight of the checks
+    Equivalent(
+        "the sigmoid written out",
+        "lstm_step",
+        step(
+            i="s = lambda v: 1 / (1 + torch.exp(-v))",
+            f="i, f",
+            o="i, f, o = s(i), s(f), s(o)",
+        ),
+    ),
+    Equivalent(
+        "gate by gate",
+        "step_back",
+        """
+def step_back(x, state, weights, d_state):
+    h, c = state
+    W_x, W_h, b = weights
+    H = h.shape[1]
+    z = [x @ W_x[k*H:(k+1)*H].T + h @ W_h[k*H:(k+1)*H].T + b[k*H:(k+1)*H] for k in range(4)]
+    i, f, o, g = z[0].sigmoid(), z[1].sigmoid(), z[3].sigmoid(), z[2].tanh()
+    t = torch.tanh(f * c + i * g)
+    delta = d_state[1] + d_state[0] * o * (1 - t * t)
+    d = [delta * g * i * (1 - i), delta * c * f * (1 - f), delta * i * (1 - g * g), d_state[0] * t * o * (1 - o)]
+    d_x = sum(d[k] @ W_x[k*H:(k+1)*H] for k in range(4))
+    d_h = sum(d[k] @ W_h[k*H:(k+1)*H] for k in range(4))
+    return d_x, (d_h, f * delta), (torch.cat([q.T @ x for q in d]), torch.cat([q.T @ h for q in d]), torch.cat([q.sum(0) for q in d]))
+""",
+    ),
+    Equivalent(
+        "autograd.grad, data and gather",
+        "train",
+        """
+def train(model, pieces, lr):
+    params = list(model.parameters())
+    opt = torch.optim.Adam(params, lr)
+    history, state = [], None
+    for x, y in pieces:
+        logits, (h, c) = model.read(x, state)
+        state = (h.data.clone(), c.data.clone())
+        loss = -logits.log_softmax(-1).gather(2, y[..., None]).mean()
+        for p, g in zip(params, torch.autograd.grad(loss, params)):
+            p.grad = g
+        nn.utils.clip_grad_norm_(params, max_norm=1)
+        opt.step()
+        history.append(float(loss) / 0.6931471805599453)
+    return history
+""",
+    ),
+    Equivalent(
+        "a temperature of almost 0",
+        "sample",
+        write(**{"if": "    temperature = max(temperature, 1e-8)\n        if False:"}),
     ),
 ]
