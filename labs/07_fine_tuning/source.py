@@ -727,7 +727,7 @@ for model_name in ("bag of words", "LoRA"):
 print(f"the course's own: {lab.checks.course_figure():.3f} right")
 
 
-# %% task="classify" tags=["experiment"]
+# %% task="classify"
 ### BEGIN SOLUTION
 def classify(texts, labels, new_texts):
     """A head on the mean over the tokens after two blocks, and on rated words.
@@ -765,7 +765,7 @@ def classify(texts, labels, new_texts):
 
 ### END SOLUTION
 
-# %% check="classify" tags=["experiment"]
+# %% check="classify"
 check(classify)
 
 # %%
