@@ -80,9 +80,11 @@ def unbroken(text: str) -> str:
 def all_pages(root: Path) -> dict[str, str]:
     """File name and text of every page that is made here."""
     references = References.read(HERE / "references.bib")
+    speed = root / "results" / "bench.md"
     return {
         "index.md": front_page(root),
         "scoreboard.md": scoreboard_page(root),
+        **({"speed.md": speed.read_text(encoding="utf-8")} if speed.exists() else {}),
         "labs.md": labs_page(root),
         "glossary.md": glossary_page(root),
         "references.md": fill("references", others=references.others(root)),
@@ -150,6 +152,7 @@ def toctrees(root: Path) -> list[str]:
     labs = [path.parent.name for path in sorted(root.glob("labs/*/lab.ipynb"))]
     groups.append(("Labs", ["labs", *(f"labs/{name}/lab" for name in labs)]))
     about = ["scoreboard"]
+    about += ["speed"] if (root / "results" / "bench.md").exists() else []
     about += [n for n in ("INSTRUCTORS", "CONTRIBUTING") if (root / f"{n}.md").exists()]
     groups.append(("About the course", about))
     appendices = dict(by_part(root)).get(PARTS[-1][1], [])

@@ -404,7 +404,7 @@ assert np.allclose(cells, [0.7, 0.7, 0.7, 0.9, -0.5])
 # came with Gers et al. 2000) lets the network set the gates itself, from what it reads and what it shows:
 #
 # $$\begin{aligned}
-# [\mathbf{z}^i, \mathbf{z}^f, \mathbf{z}^g, \mathbf{z}^o] &= \mathbf{x}_t W_x^\top + \mathbf{h}_{t-1} W_h^\top + \mathbf{b}
+# {}[\mathbf{z}^i, \mathbf{z}^f, \mathbf{z}^g, \mathbf{z}^o] &= \mathbf{x}_t W_x^\top + \mathbf{h}_{t-1} W_h^\top + \mathbf{b}
 #   && \text{one product, cut into four}\\
 # \mathbf{i}_t = \sigma(\mathbf{z}^i), \quad \mathbf{f}_t &= \sigma(\mathbf{z}^f), \quad \mathbf{o}_t = \sigma(\mathbf{z}^o)
 #   && \text{input (输入门), forget, output gate (输出门)}\\
@@ -547,7 +547,7 @@ assert round(0.999**51, 2) == 0.95
 # and new, and the candidate $\mathbf{n}$ sees the old state through a reset gate $\mathbf{r}$:
 #
 # $$\begin{aligned}
-# [\mathbf{r}_t, \mathbf{u}_t] &= \sigma(\mathbf{x}_t W_x^\top + \mathbf{h}_{t-1} W_h^\top + \mathbf{b})\\
+# {}[\mathbf{r}_t, \mathbf{u}_t] &= \sigma(\mathbf{x}_t W_x^\top + \mathbf{h}_{t-1} W_h^\top + \mathbf{b})\\
 # \mathbf{n}_t &= \tanh\big(\mathbf{x}_t V_x^\top + \mathbf{b}_x + \mathbf{r}_t \odot (\mathbf{h}_{t-1} V_h^\top + \mathbf{b}_h)\big)\\
 # \mathbf{h}_t &= (1 - \mathbf{u}_t) \odot \mathbf{n}_t + \mathbf{u}_t \odot \mathbf{h}_{t-1}
 # \end{aligned}$$

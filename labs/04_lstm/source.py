@@ -638,7 +638,7 @@ print(f"the course's own: {lab.checks.course_figure():.2f} bits per byte")
 print(f"its 5-gram of the same text: {lab.checks.counted_figure():.2f}")
 
 
-# %% task="learn" tags=["experiment"]
+# %% task="learn"
 ### BEGIN SOLUTION
 def learn(text):
     """PyTorch's kernel, a wide embedding, a rate that falls to 0."""
@@ -677,7 +677,7 @@ class FastLM(nn.Module):
 ### END SOLUTION
 
 
-# %% check="learn" tags=["experiment"]
+# %% check="learn"
 check(learn)
 
 # %%
