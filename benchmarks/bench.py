@@ -83,6 +83,8 @@ def table(measured: dict[str, dict]) -> str:
             low, high = row["ratio_spread"]
             ratio = f"{row['ratio']:.2f} ({low:.2f}–{high:.2f})"
             avx2 = f"{row['avx2']['ratio']:.2f}" if "avx2" in row else "–"
+            if low == high == 1:  # the one that the others are compared with
+                ratio, avx2 = "1", "1" if "avx2" in row else "–"
             cells = (name, runner, f"{row['seconds'] * 1000:,.4g}", ratio, avx2)
             lines.append(f"| {' | '.join(cells)} | {row['peak_mib']:,} |")
             name = ""
@@ -117,7 +119,7 @@ other library's time / this runner's, with the smallest and largest of the round
 MKL's kernels limited alike. MiB: the peak memory of a fresh process.
 
 | work | runner | ms | ratio | AVX2 | MiB |
-|---|---|---|---|---|---|
+|---|---|---:|---:|---:|---:|
 {table(record["measured"])}
 
 {works}

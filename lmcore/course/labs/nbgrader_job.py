@@ -27,7 +27,7 @@ from lmcore.course.labs.definition import Lab, find_labs
 from lmcore.course.labs.release import nbgrader_source
 from lmcore.course.notebooks import find_root
 
-DEFAULT = ("01",)  # one lab proves the way; name others to try them too
+DEFAULT = ("01", "03")  # two labs prove the way; name others to try them too
 
 
 def main(names: list[str]) -> int:
