@@ -510,6 +510,7 @@ def train_epoch():
     history["training"].append(np.mean(losses))
 
 
+# %% tags=["experiment"]
 @torch.no_grad()
 def logits_of(part):
     """Logits of all sentences of a part, (N, 2)."""
